@@ -1,0 +1,240 @@
+"""How good the answers are: metrics with intervals, from probabilities and true labels alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.analysis.confidence import Floats, Ints
+
+N_BINS = 15
+N_RESAMPLES = 1000
+_SMALLEST_PROBABILITY = 1e-12
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """How one label fares; every score in [0, 1].
+
+    Attributes
+    ----------
+    n_documents : int
+        Documents that truly have the label.
+    n_predicted : int
+        Documents that were given it.
+    precision, recall, f1 : float
+        0 where undefined.
+    """
+
+    n_documents: int
+    n_predicted: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Documents of similar confidence: how sure the answers were, and how many were right."""
+
+    n_documents: int
+    mean_confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Metrics of a set of answers.
+
+    Attributes
+    ----------
+    n_documents : int
+        How many labelled documents were measured.
+    accuracy, macro_f1 : float
+        In [0, 1].
+    accuracy_interval, macro_f1_interval : tuple of float
+        95 % intervals: Wilson's for accuracy, percentiles of 1,000 resamples for macro-F1.
+    log_loss : float
+        Mean negative log probability of the true label, in nats.
+    brier : float
+        Mean squared distance between probabilities and truth, summed over labels, in [0, 2].
+    ece : float
+        Expected calibration error over 15 bins of equal width, in [0, 1].
+    majority_accuracy, majority_macro_f1 : float
+        What always answering the most frequent label of the training documents would score.
+    per_class : dict of str to ClassScores
+        Labels that occur in the truth or in the answers.
+    labels : list of str
+        Row and column names of `confusion`.
+    confusion : list of list of int
+        Rows are true labels, columns are answers.
+    reliability : list of ReliabilityBin
+        Only bins with documents, by rising confidence.
+    unknown_labels : list of str
+        True labels that the model does not have; their documents count as wrong.
+    """
+
+    n_documents: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    macro_f1: float
+    macro_f1_interval: tuple[float, float]
+    log_loss: float
+    brier: float
+    ece: float
+    majority_accuracy: float
+    majority_macro_f1: float
+    per_class: dict[str, ClassScores]
+    labels: list[str]
+    confusion: list[list[int]]
+    reliability: list[ReliabilityBin]
+    unknown_labels: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
+
+
+def evaluate(
+    proba: Floats, classes: Sequence[str], labels: Sequence[str], *, majority: str, seed: int = 0
+) -> Evaluation:
+    """Measure answers against true labels.
+
+    Parameters
+    ----------
+    proba : ndarray of float64, shape (n_documents, n_classes)
+        Calibrated probabilities; rows follow `labels`, columns follow `classes`.
+    classes : sequence of str
+        The model's labels.
+    labels : sequence of str
+        True labels, at least one; some may be unknown to the model.
+    majority : str
+        Most frequent label of the training documents.
+    seed : int, default=0
+        Decides the resamples behind the interval of macro-F1.
+
+    Examples
+    --------
+    >>> proba = np.array([[0.9, 0.1], [0.2, 0.8]])
+    >>> evaluate(proba, ["no", "yes"], ["no", "yes"], majority="no").accuracy
+    1.0
+    """
+    unknown = sorted(set(labels) - set(classes))
+    names = [*classes, *unknown]
+    code = {name: index for index, name in enumerate(names)}
+    truth = np.array([code[label] for label in labels], dtype=np.intp)
+    answers = proba.argmax(axis=1)
+    confusion = _confusion(truth, answers, len(names))
+    seen = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
+    n_correct = int((answers == truth).sum())
+    per_class = _per_class(confusion)
+    majority_answers = np.full(len(truth), code[majority])
+    majority_scores = _per_class(_confusion(truth, majority_answers, len(names)))
+    bins = reliability(proba.max(axis=1), answers == truth)
+    return Evaluation(
+        n_documents=len(truth),
+        accuracy=n_correct / len(truth),
+        accuracy_interval=wilson_interval(n_correct, len(truth)),
+        macro_f1=_macro_f1(per_class),
+        macro_f1_interval=_macro_f1_interval(truth, answers, len(names), seed),
+        log_loss=float(-np.log(_true_probability(proba, truth)).mean()),
+        brier=_brier(proba, truth),
+        ece=sum(item.n_documents * abs(item.accuracy - item.mean_confidence) for item in bins) / len(truth),
+        majority_accuracy=float((truth == majority_answers).mean()),
+        majority_macro_f1=_macro_f1(majority_scores),
+        per_class={names[index]: per_class[index] for index in seen},
+        labels=[names[index] for index in seen],
+        confusion=confusion[np.ix_(seen, seen)].tolist(),
+        reliability=bins,
+        unknown_labels=unknown,
+    )
+
+
+def wilson_interval(n_successes: int, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a proportion; ``(0, 1)`` without any trial.
+
+    References
+    ----------
+    Wilson (1927), https://doi.org/10.1080/01621459.1927.10502953
+
+    Examples
+    --------
+    >>> [round(bound, 3) for bound in wilson_interval(90, 100)]
+    [0.826, 0.945]
+    """
+    if n == 0:
+        return 0.0, 1.0
+    share, spread = n_successes / n, _Z95**2 / n
+    centre = (share + spread / 2) / (1 + spread)
+    half = _Z95 * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def reliability(confidence: Floats, correct: NDArray[np.bool_]) -> list[ReliabilityBin]:
+    """Group answers by confidence into 15 bins of equal width; empty bins are left out."""
+    positions = np.minimum((confidence * N_BINS).astype(np.intp), N_BINS - 1)
+    return [
+        ReliabilityBin(int(inside.sum()), float(confidence[inside].mean()), float(correct[inside].mean()))
+        for inside in (positions == number for number in range(N_BINS))
+        if inside.any()
+    ]
+
+
+def _confusion(truth: Ints, answers: Ints, n_names: int) -> NDArray[np.int64]:
+    """Count answers by true label (rows) and given label (columns)."""
+    return np.bincount(truth * n_names + answers, minlength=n_names**2).reshape(n_names, n_names)
+
+
+def _per_class(confusion: NDArray[np.int64]) -> list[ClassScores]:
+    """Score every label of a confusion matrix."""
+    hits, n_true, n_given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    return [
+        ClassScores(
+            n_documents=int(true),
+            n_predicted=int(given),
+            precision=float(hit / given) if given else 0.0,
+            recall=float(hit / true) if true else 0.0,
+            f1=float(2 * hit / (true + given)) if true + given else 0.0,
+        )
+        for hit, true, given in zip(hits, n_true, n_given, strict=True)
+    ]
+
+
+def _macro_f1(scores: Sequence[ClassScores]) -> float:
+    """Average F1 over the labels that occur in the truth or in the answers."""
+    return float(np.mean([score.f1 for score in scores if score.n_documents + score.n_predicted]))
+
+
+def _macro_f1_interval(truth: Ints, answers: Ints, n_names: int, seed: int) -> tuple[float, float]:
+    """Resample the documents and take the 2.5th and 97.5th percentile of macro-F1."""
+    pairs, counts = np.unique(np.stack([truth, answers]), axis=1, return_counts=True)
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(len(truth), counts / len(truth), size=N_RESAMPLES).astype(np.float64)
+    of_true = np.eye(n_names)[pairs[0]]
+    of_answer = np.eye(n_names)[pairs[1]]
+    n_true, n_given = draws @ of_true, draws @ of_answer
+    hits = draws @ (of_true * of_answer)
+    present = (n_true + n_given) > 0
+    f1 = np.divide(2 * hits, n_true + n_given, out=np.zeros_like(hits), where=present)
+    low, high = np.percentile(f1.sum(axis=1) / present.sum(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _true_probability(proba: Floats, truth: Ints) -> Floats:
+    """Return the probability given to each true label, never quite 0; unknown labels have none."""
+    known = truth < proba.shape[1]
+    given = np.zeros(len(truth))
+    given[known] = proba[known, truth[known]]
+    return np.maximum(given, _SMALLEST_PROBABILITY)
+
+
+def _brier(proba: Floats, truth: Ints) -> float:
+    """Return the multi-class Brier score."""
+    known = truth < proba.shape[1]
+    given = np.where(known, proba[np.arange(len(truth)), np.where(known, truth, 0)], 0.0)
+    return float(((proba**2).sum(axis=1) - 2 * given + 1).mean())

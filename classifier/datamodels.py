@@ -1,0 +1,116 @@
+"""The nouns of the product, as frozen dataclasses: no behaviour beyond small derived values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+STATUS_OK = "ok"
+STATUS_EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text of a file.
+
+    Attributes
+    ----------
+    id : str
+        The value of the id column, or the row number where a file has none.
+    text : str
+        The text, never altered; empty for an empty cell.
+    label : str or None
+        None where the file has no label for this row.
+    row : int
+        Number of the data row, the first being 1 (a header is not counted).
+    """
+
+    id: str
+    text: str
+    label: str | None = None
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One row that could not become a document.
+
+    Attributes
+    ----------
+    source : str
+        The file it came from.
+    row : int
+        Number of the data row, the first being 1.
+    reason : str
+        One sentence: what was wrong.
+    id : str
+        The row's id where it is known, otherwise empty.
+    """
+
+    source: str
+    row: int
+    reason: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answer.
+
+    Attributes
+    ----------
+    label : str
+        The most probable label; empty when `status` is ``empty``.
+    confidence : float
+        Calibrated probability of `label`, in [0, 1]; 0 when `status` is ``empty``.
+    status : str
+        ``ok`` or ``empty``.
+    probabilities : mapping of str to float
+        Every label with its probability, most probable first; empty when `status` is ``empty``.
+    used_fraction : float
+        Share of the text's visible characters that reached the encoder as tokens it knows, in [0, 1].
+    """
+
+    label: str
+    confidence: float
+    status: str
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    used_fraction: float = 1.0
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """Return the `k` most probable labels with their probabilities."""
+        return list(self.probabilities.items())[:k]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """One training document that resembles a query; `similarity` is a cosine in [-1, 1]."""
+
+    id: str
+    text: str
+    label: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the entry points read once from the environment and pass on.
+
+    Attributes
+    ----------
+    models_dir : Path
+        Where the registry lives.
+    """
+
+    models_dir: Path
+
+    @classmethod
+    def from_environment(
+        cls, models_dir: str | Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> Settings:
+        """Take `models_dir`, else ``CLASSIFIER_MODELS_DIR``, else ``models``."""
+        values: Mapping[str, Any] = os.environ if environ is None else environ
+        return cls(models_dir=Path(models_dir or values.get("CLASSIFIER_MODELS_DIR") or "models"))

@@ -1,0 +1,29 @@
+"""Small things that every room does with files: checksums, and reaching the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+_BLOCK_BYTES = 1 << 20
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sync_path(path: Path) -> None:
+    """Make sure a file or folder has reached the disk, where the system lets us."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(PermissionError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,114 @@
+"""Between a classifier and its bundle: which facts and arrays make a model, and back."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from classifier.embedding.contract import EmbeddingContract
+from classifier.errors import BundleRefusedError
+from classifier.modeling.colors import label_colors
+from classifier.modeling.head import HEADS, LinearHead
+from classifier.storage.bundle import Bundle, load_bundle, save_bundle
+
+if TYPE_CHECKING:
+    from classifier.modeling.model import DocumentClassifier
+
+    Model = TypeVar("Model", bound=DocumentClassifier)
+
+
+def save(model: DocumentClassifier, folder: Path) -> Path:
+    """Write a trained classifier as a new folder."""
+    labels = [str(label) for label in model.classes_]
+    colors = label_colors(labels)
+    embedder = model.embedder if isinstance(model.embedder, str) else model.contract_.model_id
+    facts = {
+        **model.facts_,
+        "embedder": embedder,
+        "head": model.head,
+        "seed": model.seed,
+        "contract": model.contract_.to_dict(),
+        "labels": [{"name": label, "color": colors[label]} for label in labels],
+        "temperature": model.head_.temperature,
+        "warnings": list(model.warnings_),
+    }
+    arrays = {
+        "coef": model.head_.coef,
+        "intercept": model.head_.intercept,
+        "embeddings": model.embeddings_,
+        "document_labels": model.document_labels_,
+    }
+    save_bundle(Bundle(facts, arrays, model.documents_, str(facts.pop("card", ""))), folder)
+    return folder
+
+
+def load(kind: type[Model], folder: Path) -> Model:
+    """Open a folder as a classifier; arrays stay on disk until they are used."""
+    bundle = load_bundle(folder)
+    facts = bundle.facts
+    try:
+        contract = EmbeddingContract.from_dict(facts["contract"])
+        labels = [_text(label["name"]) for label in facts["labels"]]
+        model = kind(_text(facts["embedder"]), head=_known_head(facts["head"]), seed=int(facts["seed"]))
+        temperature = float(facts["temperature"])
+        warnings = tuple(_text(warning) for warning in facts["warnings"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleRefusedError(folder, f"its manifest does not describe a model ({error})") from error
+    head = LinearHead(
+        np.array(bundle.arrays["coef"], dtype=np.float32),
+        np.array(bundle.arrays["intercept"], dtype=np.float32),
+        temperature,
+    )
+    document_labels = np.array(bundle.arrays["document_labels"], dtype=np.intp)
+    _check_shapes(folder, labels, contract, head, bundle.arrays["embeddings"].shape, document_labels)
+    model.classes_ = np.array(labels, dtype=object)
+    model.head_, model.contract_, model.warnings_ = head, contract, warnings
+    model.embeddings_ = bundle.arrays["embeddings"]
+    model.document_labels_, model.documents_ = document_labels, bundle.documents
+    model.evaluation_ = None
+    model.facts_ = {**facts, "card": bundle.card}
+    return model
+
+
+def _check_shapes(
+    folder: Path,
+    labels: list[str],
+    contract: EmbeddingContract,
+    head: LinearHead,
+    embeddings_shape: tuple[int, ...],
+    document_labels: np.ndarray,
+) -> None:
+    """Refuse arrays that do not belong together, or that no arithmetic can use."""
+    expected: list[tuple[str, Any, Any]] = [
+        ("coef", head.coef.shape, (len(labels), contract.dimension)),
+        ("intercept", head.intercept.shape, (len(labels),)),
+        ("embeddings", embeddings_shape[1:], (contract.dimension,)),
+    ]
+    for name, found, wanted in expected:
+        if found != wanted:
+            raise BundleRefusedError(folder, f"its {name} has the shape {found} instead of {wanted}")
+    if len(labels) < 2 or len(set(labels)) != len(labels):
+        raise BundleRefusedError(folder, "its labels are fewer than two or repeat")
+    if len(document_labels) and not 0 <= document_labels.min() <= document_labels.max() < len(labels):
+        raise BundleRefusedError(folder, "its documents have labels that it does not know")
+    if not (np.isfinite(head.coef).all() and np.isfinite(head.intercept).all()):
+        raise BundleRefusedError(folder, "its head holds numbers that are not finite")
+    if not (math.isfinite(head.temperature) and head.temperature > 0):
+        raise BundleRefusedError(folder, f"its temperature is {head.temperature}")
+
+
+def _text(value: Any) -> str:
+    """Take a string and nothing else."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a string")
+    return value
+
+
+def _known_head(value: Any) -> str:
+    """Take the name of a head this version has."""
+    if value not in HEADS:
+        raise ValueError(f"unknown head {value!r}")
+    return str(value)

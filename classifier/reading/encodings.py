@@ -1,0 +1,206 @@
+"""Find out how the bytes of a text file are to be read, and never read them wrongly in silence.
+
+The order is: what the user named; a byte order mark; UTF-16 and UTF-32 by their NUL bytes; strict UTF-8 of the whole
+file; a legacy code page guessed from the lines that are not ASCII. Every guess comes with a note for the user. A file
+that is mostly UTF-8 is refused at its broken line: reading it as a code page would garble all the others.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from classifier.errors import FileProblemError, excerpt, nearest
+from classifier.reading.codepages import guess_code_page
+
+CHUNK_BYTES = 1 << 20
+SAMPLE_BYTES = 1 << 20
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+WIDE_CODECS = {"utf-32-le": 4, "utf-32-be": 4, "utf-16-le": 2, "utf-16-be": 2}
+ESCAPE_CODECS = ("iso2022_jp", "iso2022_jp_2", "iso2022_kr")
+TITLES = {
+    "iso2022_jp": "ISO-2022-JP",
+    "iso2022_jp_2": "ISO-2022-JP",
+    "iso2022_kr": "ISO-2022-KR",
+    "shift_jis": "Shift JIS",
+    "cp932": "Shift JIS",
+    "cp949": "EUC-KR",
+    "euc_jp": "EUC-JP",
+    "euc_kr": "EUC-KR",
+    "gb18030": "GB 18030",
+    "big5": "Big5",
+}
+NAME_IT = "re-save it as UTF-8, or name its encoding with --encoding"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How to read a text file.
+
+    Attributes
+    ----------
+    codec : str
+        Name of a Python codec.
+    guessed : bool
+        Whether the bytes leave room for doubt.
+    """
+
+    codec: str
+    guessed: bool = False
+
+    @property
+    def title(self) -> str:
+        """The name that people use."""
+        if self.codec.startswith("cp125"):
+            return f"Windows-{self.codec[2:]}"
+        if self.codec.startswith("utf-"):
+            return "-".join(self.codec.split("-")[:2]).upper()
+        return TITLES.get(self.codec, self.codec)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to tell the user: one sentence about a guess, otherwise nothing."""
+        if not self.guessed:
+            return ()
+        return (f"read as {self.title}, as it is not UTF-8; name another with --encoding",)
+
+
+def find_encoding(path: Path, requested: str | None = None) -> Encoding:
+    """Find the encoding of a text file.
+
+    Parameters
+    ----------
+    path : Path
+        A file; it is read once more than half only if it is not UTF-8.
+    requested : str or None
+        Name of the codec the user wants; obeyed without a guess.
+
+    Returns
+    -------
+    Encoding
+        A codec that the whole file, or at least a megabyte of its lines beyond ASCII, can be read with.
+
+    Raises
+    ------
+    FileProblemError
+        When no encoding fits, the file is broken UTF-8, or `requested` is unknown.
+    """
+    if requested is not None:
+        return Encoding(_known_codec(path, requested))
+    with path.open("rb") as file:
+        head = file.read(CHUNK_BYTES)
+    for mark, codec in BYTE_ORDER_MARKS.items():
+        if head.startswith(mark):
+            return Encoding(codec)
+    if wide := _wide_codec(head):
+        return Encoding(wide, guessed=True)
+    if broken_line(path, "utf-8") is None:
+        escaped = _escape_codec(head)
+        return Encoding(escaped, guessed=True) if escaped else Encoding("utf-8")
+    return Encoding(_legacy_codec(path), guessed=True)
+
+
+def text_lines(path: Path, codec: str) -> Iterator[str]:
+    r"""Stream the lines of a text file, each with its own line end (``\n``, ``\r\n`` or ``\r``).
+
+    Raises
+    ------
+    FileProblemError
+        When a byte does not fit the codec; names the line.
+    """
+    try:
+        with path.open(encoding=codec, newline="") as file:
+            for number, line in enumerate(file):
+                yield line if number else line.removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise FileProblemError(
+            path, f"line {broken_line(path, codec)} is not valid {Encoding(codec).title}", NAME_IT
+        ) from error
+
+
+def broken_line(path: Path, codec: str) -> int | None:
+    """Return the number of the first line that does not fit a codec, or None where all do."""
+    decoder = codecs.getincrementaldecoder(codec)()
+    line = 1
+    with path.open("rb") as file:
+        while True:
+            chunk = file.read(CHUNK_BYTES)
+            try:
+                line += decoder.decode(chunk, final=not chunk).count("\n")
+            except UnicodeDecodeError as error:
+                return line + error.object[: error.start].decode(codec, errors="ignore").count("\n")
+            if not chunk:
+                return None
+
+
+def _known_codec(path: Path, name: str) -> str:
+    """Return `name` if Python has such a text encoding."""
+    try:
+        b"".decode(name)
+    except (LookupError, ValueError) as error:
+        common = ["utf-8", "utf-16", "cp1252", "latin-1", "cp1250", "cp1251", "gb18030", "shift_jis", "euc_kr", "big5"]
+        hint = nearest(name, common).rstrip("?").strip()
+        remedy = "use a name such as utf-8, cp1252 or gb18030" + (f" ({hint}?)" if hint else "")
+        raise FileProblemError(path, f"there is no encoding {excerpt(name)}", remedy) from error
+    return name
+
+
+def _wide_codec(head: bytes) -> str | None:
+    """Recognise UTF-16 or UTF-32 without a mark: the first line end is as wide as its characters."""
+    start = min((at for at in (head.find(b"\n"), head.find(b"\r")) if at >= 0), default=-1)
+    if b"\x00" not in head or start < 0:
+        return None
+    for codec, width in WIDE_CODECS.items():
+        first = start - start % width
+        unit = head[first : first + width]
+        sample = head[: len(head) - len(head) % width]
+        if unit not in ("\n".encode(codec), "\r".encode(codec)):
+            continue
+        text = sample.decode(codec, errors="replace")
+        if "\x00" not in text and "\ufffd" not in text[:-1]:
+            return codec
+    return None
+
+
+def _escape_codec(head: bytes) -> str | None:
+    """Recognise the seven-bit encodings of Japanese and Korean, which are ASCII to every other test."""
+    if b"\x1b$" not in head:
+        return None
+    for codec in ESCAPE_CODECS:
+        try:
+            head.decode(codec)
+        except UnicodeDecodeError:
+            continue
+        return codec
+    return None
+
+
+def _legacy_codec(path: Path) -> str:
+    """Guess the code page of a file that is not UTF-8, or refuse it as broken UTF-8."""
+    sample = bytearray()
+    n_valid = n_broken = 0
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        for line in file:
+            if line.isascii():
+                continue
+            beyond_ascii = [character for character in line if character > "\x7f"]
+            broken = sum("\udc80" <= character <= "\udcff" for character in beyond_ascii)
+            n_broken += broken
+            n_valid += len(beyond_ascii) - broken
+            if len(sample) < SAMPLE_BYTES:
+                sample += line.encode("utf-8", errors="surrogateescape")
+    if n_valid >= n_broken or (n_valid >= 10 and 3 * n_valid > n_broken):
+        line_number = broken_line(path, "utf-8")
+        raise FileProblemError(path, f"most of it is UTF-8, but line {line_number} is not", NAME_IT)
+    codec = guess_code_page(bytes(sample))
+    if codec is None:
+        raise FileProblemError(path, "it is not UTF-8, and no other common encoding fits", NAME_IT)
+    return codec

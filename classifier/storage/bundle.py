@@ -1,0 +1,236 @@
+"""Save, check and load one model folder.
+
+A bundle holds exactly the files of `FILES`. Its manifest carries the size and SHA-256 of each other
+file and of itself, so that a damaged or altered bundle is refused before anything else is read.
+
+How to change the format: raise `FORMAT`, keep a reader for every older number in `_READABLE`, and
+commit a small bundle of the old format under ``tests/bundles`` so that it stays readable for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifier.datamodels import Document
+from classifier.errors import BundleRefusedError, OutputError
+from classifier.files import file_sha256, sync_path
+from classifier.storage.documents import DOCUMENTS_FILE, OFFSETS_FILE, DocumentStore, write_documents
+
+FORMAT = 1
+_READABLE = frozenset({FORMAT})
+KIND = "document-classifier"
+MANIFEST_FILE = "manifest.json"
+CARD_FILE = "model_card.md"
+ARRAYS: Mapping[str, tuple[str, int]] = {
+    "coef": ("<f4", 2),
+    "intercept": ("<f4", 1),
+    "embeddings": ("<f4", 2),
+    "document_labels": ("<i4", 1),
+}
+FILES = frozenset({*(f"{name}.npy" for name in ARRAYS), DOCUMENTS_FILE, OFFSETS_FILE, CARD_FILE})
+MAX_MANIFEST_BYTES = 64 << 20
+_TEMPORARY_PREFIX = ".incoming-"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What one folder holds.
+
+    Attributes
+    ----------
+    facts : dict
+        Everything about the model that is not an array; JSON values only.
+    arrays : dict of str to ndarray
+        The arrays of `ARRAYS`; memory-mapped when they were loaded.
+    documents : sequence of Document
+        The training documents, in the order of ``arrays['embeddings']``.
+    card : str
+        The model card, in Markdown.
+    """
+
+    facts: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    documents: Sequence[Document]
+    card: str
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle as a new folder, whole or not at all.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What to write.
+    folder : Path
+        Must not exist yet; its parents are made.
+
+    Raises
+    ------
+    OutputError
+        When the folder exists or cannot be written; nothing half-written stays behind.
+    """
+    if folder.exists():
+        raise OutputError(folder, "it exists already, and models are never overwritten", "choose another folder")
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX, dir=folder.parent))
+        _write_files(bundle, temporary)
+        temporary.chmod(0o755)
+        sync_path(temporary)
+        temporary.rename(folder)
+        sync_path(folder.parent)
+    except OSError as error:
+        raise OutputError(folder, f"the model could not be saved ({error.strerror})", "free the disk or path") from error
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Check a bundle, then open it.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder written by `save_bundle`.
+
+    Returns
+    -------
+    Bundle
+        With memory-mapped arrays and documents that are read when they are asked for.
+
+    Raises
+    ------
+    BundleRefusedError
+        When anything is missing, added, altered, newer or not plain data; the reason is named.
+    """
+    manifest = read_manifest(folder)
+    _check_entries(folder)
+    _check_files(folder, manifest["files"])
+    arrays = {name: _load_array(folder, name) for name in ARRAYS}
+    n_documents = len(arrays["embeddings"])
+    try:
+        documents = DocumentStore(folder)
+    except ValueError as error:
+        raise BundleRefusedError(folder, str(error)) from error
+    if not n_documents == len(arrays["document_labels"]) == len(documents):
+        raise BundleRefusedError(folder, "its documents, labels and vectors differ in number")
+    try:
+        card = (folder / CARD_FILE).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BundleRefusedError(folder, f"{CARD_FILE} is not text") from error
+    return Bundle(manifest["facts"], arrays, documents, card)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read and check the manifest alone: kind, format and its own checksum.
+
+    Raises
+    ------
+    BundleRefusedError
+        When it is missing, damaged, foreign or newer.
+    """
+    path = folder / MANIFEST_FILE
+    if not folder.is_dir():
+        raise BundleRefusedError(folder, "it is not a folder", "give the folder of a saved model")
+    if path.is_symlink() or not path.is_file():
+        raise BundleRefusedError(folder, f"it has no {MANIFEST_FILE}", "give the folder of a saved model")
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise BundleRefusedError(folder, f"{MANIFEST_FILE} is larger than {MAX_MANIFEST_BYTES >> 20} MB")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BundleRefusedError(folder, f"{MANIFEST_FILE} is not valid JSON") from error
+    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+        raise BundleRefusedError(folder, "it is not a document-classifier model", "give the folder of a saved model")
+    number = manifest.get("format")
+    if type(number) is not int or number not in _READABLE:
+        raise BundleRefusedError(
+            folder,
+            f"its format is {number!r}, and this version reads {sorted(_READABLE)}",
+            "upgrade document-classifier, or train again",
+        )
+    if manifest.get("manifest_sha256") != _manifest_sha256(manifest):
+        raise BundleRefusedError(folder, f"{MANIFEST_FILE} was altered (its checksum does not match)")
+    if not isinstance(manifest.get("facts"), dict) or not isinstance(manifest.get("files"), dict):
+        raise BundleRefusedError(folder, f"{MANIFEST_FILE} lacks its facts or its list of files")
+    return manifest
+
+
+def _write_files(bundle: Bundle, folder: Path) -> None:
+    """Write every file of a bundle, the manifest last."""
+    for name, (dtype, n_dims) in ARRAYS.items():
+        array = np.ascontiguousarray(bundle.arrays[name], dtype=dtype)
+        if array.ndim != n_dims:
+            raise ValueError(f"{name} has {array.ndim} dimensions instead of {n_dims}")
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    write_documents(folder, bundle.documents)
+    (folder / CARD_FILE).write_text(bundle.card, encoding="utf-8")
+    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in FILES}
+    manifest: dict[str, Any] = {"kind": KIND, "format": FORMAT, "facts": bundle.facts, "files": files}
+    manifest["manifest_sha256"] = _manifest_sha256(manifest)
+    text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
+    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
+    for name in (*FILES, MANIFEST_FILE):
+        sync_path(folder / name)
+
+
+def _check_entries(folder: Path) -> None:
+    """Refuse links, sub-folders, and any file that does not belong."""
+    found = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
+                raise BundleRefusedError(folder, f"{entry.name!r} is a link or a folder, not a plain file")
+            found.add(entry.name)
+    for name in sorted(found - FILES - {MANIFEST_FILE}):
+        raise BundleRefusedError(folder, f"it holds a file that does not belong there: {name!r}")
+    for name in sorted(FILES - found):
+        raise BundleRefusedError(folder, f"it lacks {name!r}")
+
+
+def _check_files(folder: Path, listed: Mapping[str, Any]) -> None:
+    """Compare the size and checksum of every file with the manifest."""
+    if set(listed) != FILES:
+        raise BundleRefusedError(folder, f"{MANIFEST_FILE} lists other files than a model has")
+    for name in sorted(FILES):
+        expected = listed[name]
+        if not isinstance(expected, dict) or set(expected) != {"bytes", "sha256"}:
+            raise BundleRefusedError(folder, f"{MANIFEST_FILE} does not give the size and checksum of {name!r}")
+        path = folder / name
+        if path.stat().st_size != expected["bytes"]:
+            raise BundleRefusedError(folder, f"{name!r} has another size than when it was saved")
+        if file_sha256(path) != expected["sha256"]:
+            raise BundleRefusedError(folder, f"{name!r} was altered (its checksum does not match)")
+
+
+def _load_array(folder: Path, name: str) -> np.ndarray:
+    """Map an array of plain numbers; anything else is refused unread."""
+    path = folder / f"{name}.npy"
+    dtype, n_dims = ARRAYS[name]
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError, TypeError) as error:
+        raise BundleRefusedError(folder, f"'{name}.npy' is not a plain array") from error
+    if not isinstance(array, np.ndarray) or array.dtype.str != dtype or array.ndim != n_dims:
+        raise BundleRefusedError(folder, f"'{name}.npy' is not an array of {n_dims} dimensions of type {dtype}")
+    return array
+
+
+def _manifest_sha256(manifest: Mapping[str, Any]) -> str:
+    """Hash a manifest without its own checksum, in canonical form."""
+    content = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    text = json.dumps(content, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
