@@ -189,7 +189,8 @@ class EmbedderChangedError(EmbedderError):
 
     def __init__(self, name: str, file: str, expected: str, found: str) -> None:
         super().__init__(
-            f"The embedder {excerpt(name, 80)} has a different {file} (SHA-256 {found[:12]}… instead of {expected[:12]}…); "
+            f"The embedder {excerpt(name, 80)} has a different {file} "
+            f"(SHA-256 {found[:12]}… instead of {expected[:12]}…); "
             "install the original again, or train a new model with this one."
         )
 

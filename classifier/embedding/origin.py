@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,7 @@ def _locate(name: str, is_default: bool, download: bool) -> tuple[str, str, Path
         return DEFAULT_MODEL, DEFAULT_REVISION, _from_hub(DEFAULT_MODEL, DEFAULT_REVISION, download)
     if folder.is_dir():
         raise EmbedderNotFoundError(name, "the folder has neither modules.json nor config.json")
-    if os.path.isabs(name) or name.startswith((".", "~")) or name.count("/") > 1:
+    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise EmbedderNotFoundError(name, "there is no such folder")
     model_id = name if "/" in name else f"sentence-transformers/{name}"
     found = _from_hub(model_id, None, download)
@@ -120,12 +119,12 @@ def _from_hub(model_id: str, revision: str | None, download: bool) -> Path:
 
     try:
         return Path(snapshot_download(model_id, revision=revision, local_files_only=True))
-    except Exception as not_cached:  # noqa: BLE001 - the hub client raises a dozen unrelated types
+    except Exception as not_cached:
         if not download:
             raise EmbedderNotFoundError(model_id, "it is not in the local hub cache") from not_cached
     try:
         return Path(snapshot_download(model_id, revision=revision, allow_patterns=HUB_FILES))
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         reason = f"it is not in the local hub cache, and the hub did not give it: {type(error).__name__}"
         raise EmbedderNotFoundError(model_id, reason) from error
 

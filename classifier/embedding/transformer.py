@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from classifier.embedding.chunking import CHUNKING, Chunk, Chunker
-from classifier.embedding.contract import Embeddings, EmbeddingContract
+from classifier.embedding.contract import EmbeddingContract, Embeddings
 from classifier.embedding.origin import Origin, find_encoder
 from classifier.embedding.runtime import Runtime, TorchRuntime, batches, padded
 from classifier.errors import EmbedderError
@@ -120,7 +120,7 @@ def load_transformer(name: str, *, download: bool = True) -> TransformerEmbedder
     tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
     if tokenizer is None:
         raise EmbedderError(f"The embedder {name!r} has no fast tokenizer; choose another model.")
-    prompt = (model.prompts or {}).get(model.default_prompt_name or "", "")
+    prompt = (model.prompts or {}).get(model.default_prompt_name or "") or ""
     lowercase = bool(getattr(model[0], "do_lower_case", False))
     try:
         chunker = Chunker(tokenizer, _max_tokens(model), prompt=prompt, lowercase=lowercase)
@@ -147,7 +147,7 @@ def _load_model(name: str, origin: Origin) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers leaves it untyped
     try:
         return SentenceTransformer(
             str(origin.folder),

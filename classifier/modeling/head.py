@@ -236,8 +236,9 @@ class _Path:
         # warm start would stop at once, and several C would share one solution.
         self._model.set_params(C=c, tol=_GRADIENT_TOLERANCE / (self._n_classes * c**0.5))
         self._model.fit(embeddings, y, sample_weight=weights)
-        coef = self._model.coef_.astype(np.float32)
-        intercept = self._model.intercept_.astype(np.float32)
+        coef: NDArray[np.float32] = self._model.coef_.astype(np.float32)
+        intercept: NDArray[np.float32] = self._model.intercept_.astype(np.float32)
         if len(coef) == 1:
-            return np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
+            half, bias = coef / np.float32(2), intercept / np.float32(2)
+            return np.vstack([-half, half]), np.concatenate([-bias, bias])
         return coef, intercept

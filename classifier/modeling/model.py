@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -53,7 +54,9 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
     warnings_ : tuple of str
         What was noticed about the training documents.
     facts_ : dict
-        Facts that were stored with a model, such as its data and metrics; JSON values only.
+        What is stored with the model beside its arrays, such as its data and metrics; JSON values only.
+    seconds_ : dict of str to float
+        Wall time of each stage of `fit`; not stored.
 
     Examples
     --------
@@ -95,9 +98,12 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         EmbedderError
             When the embedder cannot be loaded.
         """
+        started = time.perf_counter()
         data = check_training_data(texts, labels, ids)
         embedder = load_embedder(self.embedder) if isinstance(self.embedder, str) else self.embedder
+        loaded = time.perf_counter()
         embeddings = embedder.encode(data.texts, progress=progress)
+        embedded = time.perf_counter()
         data, embeddings = data.without_blank(embeddings)
         for message in data.warnings:
             warnings.warn(message, TrainingDataWarning, stacklevel=2)
@@ -112,9 +118,16 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         measured = fitted.folds != ALWAYS_IN_TRAINING
         self.evaluation_ = _cross_validated(data, fitted.held_out_proba, measured, self.seed)
         self.facts_: dict[str, Any] = {
+            "data": {"n_documents": len(data.texts), "file": "", "sha256": ""},
             "race": {str(c): loss for c, loss in fitted.race.items()},
             "inverse_regularisation": fitted.inverse_regularisation,
-            "n_folds": fitted.n_folds,
+            "measured_on": f"{fitted.n_folds}-fold cross-validation of the training documents",
+            "metrics": None if self.evaluation_ is None else self.evaluation_.to_dict(),
+        }
+        self.seconds_ = {
+            "loading the encoder": loaded - started,
+            "embedding": embedded - loaded,
+            "training the head": time.perf_counter() - embedded,
         }
         self.__dict__.pop("_index", None)
         return self
@@ -174,7 +187,9 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         embedder = self.loaded_embedder()
         return embedder.coverage(texts) if isinstance(embedder, MeasuresCoverage) else np.ones(len(texts))
 
-    def similar(self, text: str, k: int = 10, *, label: str | None = None, exclude_self: bool = False) -> list[Neighbor]:
+    def similar(
+        self, text: str, k: int = 10, *, label: str | None = None, exclude_self: bool = False
+    ) -> list[Neighbor]:
         """Return the training documents most similar to a text.
 
         Parameters
@@ -230,6 +245,11 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
             When anything about it is damaged, foreign, newer or hostile.
         """
         return persistence.load(cls, Path(folder))
+
+    def majority_label(self) -> str:
+        """Return the most frequent label of the training documents."""
+        self._require_fitted()
+        return str(self.classes_[np.bincount(self.document_labels_).argmax()])
 
     def loaded_embedder(self) -> Embedder:
         """Return the embedder, loading it on first use, never from outside this machine.

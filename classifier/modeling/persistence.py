@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from classifier.analysis.model_card import render_card
 from classifier.embedding.contract import EmbeddingContract
 from classifier.errors import BundleRefusedError
 from classifier.modeling.colors import label_colors
@@ -19,6 +23,16 @@ if TYPE_CHECKING:
 
     Model = TypeVar("Model", bound=DocumentClassifier)
 
+LIBRARIES = (
+    "document-classifier",
+    "numpy",
+    "scikit-learn",
+    "sentence-transformers",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+
 
 def save(model: DocumentClassifier, folder: Path) -> Path:
     """Write a trained classifier as a new folder."""
@@ -27,6 +41,8 @@ def save(model: DocumentClassifier, folder: Path) -> Path:
     embedder = model.embedder if isinstance(model.embedder, str) else model.contract_.model_id
     facts = {
         **model.facts_,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "libraries": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
         "embedder": embedder,
         "head": model.head,
         "seed": model.seed,
@@ -35,13 +51,14 @@ def save(model: DocumentClassifier, folder: Path) -> Path:
         "temperature": model.head_.temperature,
         "warnings": list(model.warnings_),
     }
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "coef": model.head_.coef,
         "intercept": model.head_.intercept,
         "embeddings": model.embeddings_,
         "document_labels": model.document_labels_,
     }
-    save_bundle(Bundle(facts, arrays, model.documents_, str(facts.pop("card", ""))), folder)
+    title = f"{folder.parent.name}, version {folder.name}"
+    save_bundle(Bundle(facts, arrays, model.documents_, render_card(title, facts)), folder)
     return folder
 
 
@@ -69,7 +86,7 @@ def load(kind: type[Model], folder: Path) -> Model:
     model.embeddings_ = bundle.arrays["embeddings"]
     model.document_labels_, model.documents_ = document_labels, bundle.documents
     model.evaluation_ = None
-    model.facts_ = {**facts, "card": bundle.card}
+    model.facts_ = facts
     return model
 
 

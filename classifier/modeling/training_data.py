@@ -49,7 +49,7 @@ class TrainingData:
     def documents(self) -> list[Document]:
         """Return the rows as documents."""
         rows = zip(self.ids, self.texts, self.labels, strict=True)
-        return [Document(id, text, label, row) for row, (id, text, label) in enumerate(rows, start=1)]
+        return [Document(name, text, label, row) for row, (name, text, label) in enumerate(rows, start=1)]
 
     def without_blank(self, embeddings: Embeddings) -> tuple[TrainingData, Embeddings]:
         """Leave out texts that the encoder could read nothing of, whose vectors are zeros."""
@@ -66,9 +66,7 @@ class TrainingData:
         return replace(kept, warnings=(message, *kept.warnings)), embeddings[rows]
 
 
-def check_training_data(
-    texts: Sequence[str], labels: Sequence[str], ids: Sequence[str] | None = None
-) -> TrainingData:
+def check_training_data(texts: Sequence[str], labels: Sequence[str], ids: Sequence[str] | None = None) -> TrainingData:
     """Check labelled texts and collect what deserves a warning.
 
     Parameters
@@ -112,8 +110,10 @@ def _lonely(labels: list[str]) -> list[str]:
     if not lonely:
         return []
     return [
-        f"{_count(len(lonely), 'label')} with a single document, which cannot be measured: {listing(lonely)}; "
-        "add documents or merge labels."
+        (
+            f"{_count(len(lonely), 'label')} with a single document, which cannot be measured: {listing(lonely)}; "
+            "add documents or merge labels."
+        )
     ]
 
 

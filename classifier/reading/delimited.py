@@ -16,7 +16,7 @@ from classifier.reading.encodings import find_encoding, text_lines
 from classifier.reading.table import Row, Table, scan_rows
 
 DELIMITERS = (",", ";", "\t", "|")
-SAMPLE_LINES = 1000
+SAMPLE_LINES, SAMPLE_CHARACTERS = 1000, 1 << 20
 UNQUOTED_NOTE = "quotation marks are read as ordinary characters, as they do not enclose whole cells"
 
 
@@ -44,7 +44,7 @@ def read_delimited(path: Path, encoding: str | None = None, *, delimiters: tuple
     """
     found = find_encoding(path, encoding)
     notes = found.notes
-    dialect = Dialect(find_delimiter(islice(_lines(path, found.codec), SAMPLE_LINES), delimiters))
+    dialect = Dialect(find_delimiter(_head(_lines(path, found.codec)), delimiters))
     if _is_unquoted(path, found.codec, dialect):
         dialect = Dialect(dialect.delimiter, quoted=False)
         notes += (UNQUOTED_NOTE,)
@@ -70,6 +70,16 @@ def _lines(path: Path, codec: str) -> Iterator[str]:
     """Stream the lines, with the line ``sep=;`` that some spreadsheets put first blanked out."""
     for number, line in enumerate(text_lines(path, codec)):
         yield "\n" if not number and re.fullmatch("sep=[,;|\t][\r\n]*", line) else line
+
+
+def _head(lines: Iterator[str]) -> Iterator[str]:
+    """Pass on the first lines, as many as are needed to know the delimiter."""
+    n_characters = 0
+    for line in islice(lines, SAMPLE_LINES):
+        yield line
+        n_characters += len(line)
+        if n_characters > SAMPLE_CHARACTERS:
+            return
 
 
 def _records(path: Path, codec: str, dialect: Dialect) -> Iterator[Parsed]:

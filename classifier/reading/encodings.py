@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classifier.errors import FileProblemError, excerpt, nearest
-from classifier.reading.codepages import guess_code_page
+from classifier.reading.codepages import DOUBLE_BYTE, guess_code_page
 
 CHUNK_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 20
@@ -24,7 +24,8 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-WIDE_CODECS = {"utf-32-le": 4, "utf-32-be": 4, "utf-16-le": 2, "utf-16-be": 2}
+WIDE_CODECS = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+CONTROLS = [bytes([code]) for code in range(32) if code not in b"\t\n\r"]
 ESCAPE_CODECS = ("iso2022_jp", "iso2022_jp_2", "iso2022_kr")
 TITLES = {
     "iso2022_jp": "ISO-2022-JP",
@@ -144,7 +145,7 @@ def broken_line(path: Path, codec: str) -> int | None:
 def _known_codec(path: Path, name: str) -> str:
     """Return `name` if Python has such a text encoding."""
     try:
-        b"".decode(name)
+        "x".encode(name)
     except (LookupError, ValueError) as error:
         common = ["utf-8", "utf-16", "cp1252", "latin-1", "cp1250", "cp1251", "gb18030", "shift_jis", "euc_kr", "big5"]
         hint = nearest(name, common).rstrip("?").strip()
@@ -154,37 +155,39 @@ def _known_codec(path: Path, name: str) -> str:
 
 
 def _wide_codec(head: bytes) -> str | None:
-    """Recognise UTF-16 or UTF-32 without a mark: the first line end is as wide as its characters."""
-    start = min((at for at in (head.find(b"\n"), head.find(b"\r")) if at >= 0), default=-1)
-    if b"\x00" not in head or start < 0:
+    """Recognise UTF-16 or UTF-32 without a mark by the NUL bytes that they give to ASCII characters.
+
+    Texts in Latin, Greek and Cyrillic script would be UTF-8 as well, every other byte being a control character.
+    """
+    if b"\x00" not in head:
         return None
-    for codec, width in WIDE_CODECS.items():
-        first = start - start % width
-        unit = head[first : first + width]
-        sample = head[: len(head) - len(head) % width]
-        if unit not in ("\n".encode(codec), "\r".encode(codec)):
-            continue
-        text = sample.decode(codec, errors="replace")
-        if "\x00" not in text and "\ufffd" not in text[:-1]:
+    n_controls = sum(map(head.count, CONTROLS))
+    if _decode_start(head, "utf-8") is not None and n_controls < 0.4 * len(head):
+        return None
+    for codec in WIDE_CODECS:
+        text = _decode_start(head, codec)
+        if text and "\x00" not in text and ("\n" in text or "\r" in text):
             return codec
     return None
+
+
+def _decode_start(head: bytes, codec: str) -> str | None:
+    """Decode the start of a file, which may end within a character; None where it does not fit the codec."""
+    try:
+        return codecs.getincrementaldecoder(codec)().decode(head)
+    except UnicodeDecodeError:
+        return None
 
 
 def _escape_codec(head: bytes) -> str | None:
     """Recognise the seven-bit encodings of Japanese and Korean, which are ASCII to every other test."""
     if b"\x1b$" not in head:
         return None
-    for codec in ESCAPE_CODECS:
-        try:
-            head.decode(codec)
-        except UnicodeDecodeError:
-            continue
-        return codec
-    return None
+    return next((codec for codec in ESCAPE_CODECS if _decode_start(head, codec) is not None), None)
 
 
 def _legacy_codec(path: Path) -> str:
-    """Guess the code page of a file that is not UTF-8, or refuse it as broken UTF-8."""
+    """Guess the code page of a file that is not UTF-8, or refuse it as broken or mixed UTF-8."""
     sample = bytearray()
     n_valid = n_broken = 0
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -197,10 +200,11 @@ def _legacy_codec(path: Path) -> str:
             n_valid += len(beyond_ascii) - broken
             if len(sample) < SAMPLE_BYTES:
                 sample += line.encode("utf-8", errors="surrogateescape")
-    if n_valid >= n_broken or (n_valid >= 10 and 3 * n_valid > n_broken):
-        line_number = broken_line(path, "utf-8")
-        raise FileProblemError(path, f"most of it is UTF-8, but line {line_number} is not", NAME_IT)
     codec = guess_code_page(bytes(sample))
+    is_mixed = n_valid >= 10 and 3 * n_valid > n_broken and codec not in DOUBLE_BYTE
+    if n_valid >= n_broken or is_mixed:
+        share = "most" if n_valid >= n_broken else "some"
+        raise FileProblemError(path, f"{share} of it is UTF-8, but line {broken_line(path, 'utf-8')} is not", NAME_IT)
     if codec is None:
         raise FileProblemError(path, "it is not UTF-8, and no other common encoding fits", NAME_IT)
     return codec

@@ -82,9 +82,15 @@ def _values(column: Any) -> list[Any]:
     """Turn a column into cells."""
     import pyarrow.types as kinds  # type: ignore[import-untyped]
 
-    faithful = (kinds.is_boolean, kinds.is_integer, kinds.is_float32, kinds.is_float64, kinds.is_null)
+    faithful = (
+        kinds.is_null,
+        kinds.is_boolean,
+        kinds.is_integer,
+        kinds.is_float32,
+        kinds.is_float64,
+        kinds.is_string,
+        kinds.is_large_string,
+    )
     if any(is_kind(column.type) for is_kind in faithful):
-        return list(column.to_pylist())
-    if kinds.is_string(column.type) or kinds.is_large_string(column.type):
         return list(column.to_pylist())
     return [scalar if scalar.is_valid else None for scalar in column]

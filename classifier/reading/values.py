@@ -30,7 +30,8 @@ def to_json(value: Any) -> str:
     Parameters
     ----------
     value : object
-        Any cell of a `Row`. What JSON has no notation for (a timestamp, a decimal) is written as a string.
+        Any cell of a `Row`. What JSON has no notation for (a timestamp, a decimal) is written as a string; a float
+        that is NaN becomes null.
 
     Returns
     -------
@@ -44,6 +45,8 @@ def to_json(value: Any) -> str:
         return "{" + ", ".join(f"{to_json(str(key))}: {to_json(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(to_json, value)) + "]"
+    if isinstance(value, float) and math.isnan(value):
+        return "null"
     if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return json.dumps(value, ensure_ascii=False)
     return json.dumps(_shown(value), ensure_ascii=False)

@@ -92,7 +92,9 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         temporary.rename(folder)
         sync_path(folder.parent)
     except OSError as error:
-        raise OutputError(folder, f"the model could not be saved ({error.strerror})", "free the disk or path") from error
+        raise OutputError(
+            folder, f"the model could not be saved ({error.strerror})", "free the disk or path"
+        ) from error
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,225 @@
+"""Names and versions: ``models/NAME/VERSION/`` is a bundle, ``models/NAME/promoted`` says which one NAME means.
+
+Versions are the numbers 1, 2, 3, …; a version is never written twice.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classifier.errors import OutputError, RegistryError, UnknownModelError, excerpt
+from classifier.files import sync_path
+from classifier.storage.bundle import read_manifest
+
+PROMOTED_FILE = "promoted"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One stored model.
+
+    Attributes
+    ----------
+    name, version : str
+        What it is called.
+    promoted : bool
+        Whether the bare name means this version.
+    folder : Path
+        Where its bundle is.
+    """
+
+    name: str
+    version: str
+    promoted: bool
+    folder: Path
+
+    @property
+    def reference(self) -> str:
+        """``NAME@VERSION``."""
+        return f"{self.name}@{self.version}"
+
+    def facts(self) -> dict[str, Any]:
+        """Read the facts of its manifest, without opening its arrays.
+
+        Raises
+        ------
+        BundleRefusedError
+            When the manifest is damaged or foreign.
+        """
+        facts: dict[str, Any] = read_manifest(self.folder)["facts"]
+        return facts
+
+
+class Registry:
+    """The models below one folder.
+
+    Parameters
+    ----------
+    models_dir : Path
+        Need not exist; it is made when the first model is added.
+    """
+
+    def __init__(self, models_dir: Path) -> None:
+        self.models_dir = models_dir
+
+    def add(self, name: str, save: Callable[[Path], object], *, promote: bool = True) -> ModelVersion:
+        """Store a model as the next version of a name.
+
+        Parameters
+        ----------
+        name : str
+            Letters, digits, ``.``, ``_`` and ``-``.
+        save : callable
+            Writes the bundle to the folder it is given, whole or not at all.
+        promote : bool, default=True
+            Whether the name means the new version from now on; a first version always is.
+
+        Raises
+        ------
+        RegistryError
+            When the name is not allowed.
+        OutputError
+            When the folder cannot be written.
+        """
+        self.check_name(name)
+        while True:
+            taken = [int(version) for version in self._versions(name)]
+            version = str(max(taken, default=0) + 1)
+            try:
+                save(self.models_dir / name / version)
+            except OutputError:
+                if (self.models_dir / name / version).exists():
+                    continue
+                raise
+            break
+        if promote or self.promoted(name) is None:
+            self.promote(name, version)
+        return self.find(f"{name}@{version}")
+
+    def models(self) -> list[ModelVersion]:
+        """Return every stored version, by name and number."""
+        if not self.models_dir.is_dir():
+            return []
+        names = sorted(entry.name for entry in self.models_dir.iterdir() if entry.is_dir())
+        return [
+            ModelVersion(name, version, version == self.promoted(name), self.models_dir / name / version)
+            for name in names
+            if _NAME.fullmatch(name)
+            for version in self._versions(name)
+        ]
+
+    def find(self, reference: str) -> ModelVersion:
+        """Resolve ``NAME`` or ``NAME@VERSION``.
+
+        Raises
+        ------
+        UnknownModelError
+            When there is no such name or version.
+        """
+        name, _, version = reference.partition("@")
+        known = self.models()
+        promoted = self.promoted(name) if _NAME.fullmatch(name) else None
+        for model in known:
+            if model.name == name and model.version == (version or promoted):
+                return model
+        same_name = [model.reference for model in known if model.name == name]
+        raise UnknownModelError(reference, self.models_dir, same_name or sorted({model.name for model in known}))
+
+    def promoted(self, name: str) -> str | None:
+        """Return the promoted version of a name; the newest where the note of it is lost, None without any."""
+        versions = self._versions(name)
+        with suppress(OSError, UnicodeDecodeError):
+            noted = (self.models_dir / name / PROMOTED_FILE).read_text(encoding="ascii").strip()
+            if noted in versions:
+                return noted
+        return versions[-1] if versions else None
+
+    def promote(self, name: str, version: str) -> None:
+        """Let the bare name mean this version, atomically.
+
+        Raises
+        ------
+        UnknownModelError
+            When there is no such version.
+        BundleRefusedError
+            When its manifest is damaged.
+        OutputError
+            When the note cannot be written.
+        """
+        model = self.find(f"{name}@{version}")
+        model.facts()
+        folder = model.folder.parent
+        temporary: str | None = None
+        try:
+            descriptor, temporary = tempfile.mkstemp(prefix=".promoted-", dir=folder)
+            with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+                stream.write(version + "\n")
+            sync_path(Path(temporary))
+            Path(temporary).replace(folder / PROMOTED_FILE)
+            sync_path(folder)
+        except OSError as error:
+            problem = f"it cannot be written ({error.strerror})"
+            raise OutputError(folder / PROMOTED_FILE, problem, "check the disk") from error
+        finally:
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
+
+    def delete(self, name: str, version: str) -> None:
+        """Remove one version for good.
+
+        Raises
+        ------
+        UnknownModelError
+            When there is no such version.
+        RegistryError
+            When it is the promoted one of several: promote another first.
+        """
+        model = self.find(f"{name}@{version}")
+        folder = model.folder.parent
+        if model.promoted and len(self._versions(name)) > 1:
+            raise RegistryError(f"{model.reference} is the promoted version", "promote another one before deleting it")
+        try:
+            trash = Path(tempfile.mkdtemp(prefix=".deleted-", dir=folder))
+            model.folder.rename(trash / version)
+            shutil.rmtree(trash)
+            if not self._versions(name):
+                (folder / PROMOTED_FILE).unlink(missing_ok=True)
+                with suppress(OSError):
+                    folder.rmdir()
+        except OSError as error:
+            raise OutputError(
+                model.folder, f"it cannot be deleted ({error.strerror})", "check its permissions"
+            ) from error
+
+    @staticmethod
+    def check_name(name: str) -> None:
+        """Refuse a name that cannot be a folder's.
+
+        Raises
+        ------
+        RegistryError
+            Saying what is allowed.
+        """
+        if not _NAME.fullmatch(name):
+            raise RegistryError(
+                f"{excerpt(name)} cannot be a model's name",
+                "use up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit",
+            )
+
+    def _versions(self, name: str) -> list[str]:
+        """Return the version numbers of a name, rising."""
+        folder = self.models_dir / name
+        if not folder.is_dir():
+            return []
+        found = [entry.name for entry in folder.iterdir() if entry.is_dir() and _VERSION.fullmatch(entry.name)]
+        return sorted(found, key=int)

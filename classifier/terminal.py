@@ -1,0 +1,189 @@
+"""How results read in a terminal: plain lines, no colour, one thing per line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from classifier.datamodels import STATUS_EMPTY, Neighbor, Prediction
+
+if TYPE_CHECKING:
+    from classifier.analysis.evaluation import Evaluation
+    from classifier.reports import BatchReport, TrainingReport
+    from classifier.storage.registry import ModelVersion
+
+SHOWN_CLASSES = 30
+SHOWN_PROBABILITIES = 5
+_SNIPPET = 90
+
+
+def percent(share: float) -> str:
+    """Write a share in [0, 1] as a percentage."""
+    return f"{100 * share:.1f} %"
+
+
+def snippet(text: str, length: int = _SNIPPET) -> str:
+    """Return the beginning of a text on one line."""
+    line = "".join(character if character.isprintable() else "·" for character in " ".join(text.split()))
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Align columns; the first to the left, the others to the right.
+
+    Examples
+    --------
+    >>> table(["label", "n"], [["refund", "12"]])
+    ['label    n', 'refund  12']
+    """
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def training_lines(report: TrainingReport) -> list[str]:
+    """Summarise what came of training."""
+    left_out = [
+        f"{count:,} {what}"
+        for count, what in ((report.n_unlabelled, "without a label"), (report.n_rejected, "rejected"))
+        if count
+    ]
+    seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report.seconds.items())
+    promoted = "" if report.model.promoted else " (not promoted)"
+    return [
+        f"Trained {report.model.reference}{promoted} on {report.n_documents:,} documents with {report.n_labels} labels"
+        + (f"; left out: {', '.join(left_out)}." if left_out else "."),
+        *(
+            [f"Measured on {report.measured_on}:", *evaluation_lines(report.evaluation)]
+            if report.evaluation
+            else ["Not measured: no label has two documents."]
+        ),
+        f"Time: {seconds}.",
+        f"Saved in {report.model.folder}",
+    ]
+
+
+def evaluation_lines(evaluation: Evaluation) -> list[str]:
+    """Lay out metrics with their intervals, the baseline beside them, and the labels, weakest first."""
+    classes = sorted(evaluation.per_class.items(), key=lambda item: item[1].f1)
+    rows = [
+        (snippet(label, 40), f"{score.n_documents:,}", *(f"{value:.2f}" for value in _scores(score)))
+        for label, score in classes[:SHOWN_CLASSES]
+    ]
+    more = len(classes) - SHOWN_CLASSES
+    return [
+        f"  documents  {evaluation.n_documents:,}",
+        (
+            f"  accuracy   {percent(evaluation.accuracy)}  ({_range(evaluation.accuracy_interval)}; "
+            f"always the most frequent label: {percent(evaluation.majority_accuracy)})"
+        ),
+        (
+            f"  macro-F1   {percent(evaluation.macro_f1)}  ({_range(evaluation.macro_f1_interval)}; "
+            f"always the most frequent label: {percent(evaluation.majority_macro_f1)})"
+        ),
+        (
+            f"  log loss   {evaluation.log_loss:.3f}   Brier {evaluation.brier:.3f}   "
+            f"calibration error (ECE) {evaluation.ece:.3f}"
+        ),
+        *(
+            [f"  labels the model does not know, counted as wrong: {', '.join(evaluation.unknown_labels[:8])}"]
+            if evaluation.unknown_labels
+            else []
+        ),
+        *(f"  {line}" for line in table(["label", "documents", "precision", "recall", "F1"], rows)),
+        *([f"  … and {more} labels with a higher F1 (--json lists all)"] if more > 0 else []),
+        *_confusion_lines(evaluation),
+    ]
+
+
+def prediction_lines(prediction: Prediction) -> list[str]:
+    """Show one answer with its runners-up."""
+    if prediction.status == STATUS_EMPTY:
+        return ["empty: there is nothing to read in this text"]
+    rows = [(label, percent(share)) for label, share in prediction.top(SHOWN_PROBABILITIES)]
+    return [
+        f"{prediction.label}  {percent(prediction.confidence)}",
+        *(f"  {line}" for line in table(["label", "confidence"], rows)),
+        f"  {percent(prediction.used_fraction)} of the text was read",
+    ]
+
+
+def neighbor_lines(neighbors: Sequence[Neighbor]) -> list[str]:
+    """List similar documents, nearest first."""
+    if not neighbors:
+        return ["no similar documents"]
+    return [f"{item.similarity:.3f}  {item.label}  [{item.id}]  {snippet(item.text)}" for item in neighbors]
+
+
+def batch_lines(report: BatchReport) -> list[str]:
+    """Summarise what came of predicting a file."""
+    counts = report.counts
+    speed = counts.n_rows / report.seconds if report.seconds else 0.0
+    statuses = ", ".join(f"{count:,} {status}" for status, count in counts.statuses.items())
+    labels = ", ".join(f"{snippet(label, 30)} {count:,}" for label, count in list(counts.labels.items())[:12])
+    return [
+        (
+            f"{counts.n_rows:,} rows: {counts.n_predicted:,} predicted ({statuses or 'none'}), "
+            f"{counts.n_rejected:,} rejected; {report.seconds:.1f} s, {speed:,.0f} rows/s"
+        ),
+        *([f"labels: {labels}"] if labels else []),
+        *([f"written to {report.output}"] if report.output != "-" else []),
+    ]
+
+
+def model_lines(models: Sequence[ModelVersion]) -> list[str]:
+    """List stored models; a star marks the promoted version."""
+    if not models:
+        return ["no models yet; train one with: classifier train FILE --name NAME"]
+    return [f"{'*' if model.promoted else ' '} {model.reference}  {model.folder}" for model in models]
+
+
+def facts_lines(model: ModelVersion, facts: Mapping[str, Any]) -> list[str]:
+    """Show one stored model."""
+    metrics = facts.get("metrics")
+    quality = (
+        f"accuracy {percent(metrics['accuracy'])}, macro-F1 {percent(metrics['macro_f1'])}, ECE {metrics['ece']:.3f} "
+        f"on {facts['measured_on']}"
+        if metrics
+        else "not measured"
+    )
+    labels = [snippet(label["name"], 30) for label in facts["labels"]]
+    return [
+        f"{model.reference}{' (promoted)' if model.promoted else ''}",
+        f"  trained   {facts['created']} on {facts['data']['n_documents']:,} documents",
+        f"  labels    {len(labels)}: {', '.join(labels[:20])}{' …' if len(labels) > 20 else ''}",
+        f"  quality   {quality}",
+        f"  encoder   {facts['contract']['model_id']}",
+        *(f"  noticed   {warning}" for warning in facts["warnings"]),
+        f"  folder    {model.folder}",
+    ]
+
+
+def _scores(score: Any) -> tuple[float, float, float]:
+    """Return the three scores of a label."""
+    return score.precision, score.recall, score.f1
+
+
+def _range(interval: tuple[float, float]) -> str:
+    """Write a 95 % interval."""
+    return f"95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
+
+
+def _confusion_lines(evaluation: Evaluation) -> list[str]:
+    """Name the pairs of labels that are confused most."""
+    pairs = [
+        (count, true, given)
+        for true, row in zip(evaluation.labels, evaluation.confusion, strict=True)
+        for given, count in zip(evaluation.labels, row, strict=True)
+        if true != given and count
+    ]
+    worst = sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))[:5]
+    if not worst:
+        return []
+    return ["  most often confused:", *(f"    {count:>4}  {true} taken for {given}" for count, true, given in worst)]

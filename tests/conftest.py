@@ -1,0 +1,140 @@
+"""What tests share: an embedder without a model, two small classifiers, and a home of their own."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, hence before everything else
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from classifier import DocumentClassifier, load_embedder
+from classifier.embedding.contract import Embedder, EmbeddingContract, Embeddings
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "data"
+N_REAL_ROWS = 120
+
+SMALL_TEXTS = {
+    "garden": ["tulips", "a rake", "wet soil", "cut the hedge", "rose bed", "compost heap", "moss", "a watering can"],
+    "kitchen": [
+        "pepper mill",
+        "a blunt knife",
+        "flour",
+        "boil the eggs",
+        "tea towel",
+        "oven glove",
+        "ladle",
+        "a sieve",
+    ],
+    "workshop": [
+        "a bent nail",
+        "glue",
+        "saw blade",
+        "sand the board",
+        "vice",
+        "oily rag",
+        "drill bit",
+        "a spirit level",
+    ],
+}
+
+
+class FakeEmbedder:
+    """Turn each text into unit-length numbers that come from its hash alone; texts without a visible character into zeros.
+
+    Parameters
+    ----------
+    dimension : int, default=16
+        Length of a vector.
+    name : str, default='fake-embedder'
+        The model id of its contract.
+
+    Attributes
+    ----------
+    calls : list of list of str
+        The texts of each call of `encode`.
+    """
+
+    def __init__(self, dimension: int = 16, name: str = "fake-embedder") -> None:
+        self.calls: list[list[str]] = []
+        self._contract = EmbeddingContract(
+            model_id=name,
+            revision="",
+            weights_sha256=hashlib.sha256(b"no weights").hexdigest(),
+            tokenizer_sha256=hashlib.sha256(b"no tokenizer").hexdigest(),
+            pooling="none",
+            normalize=True,
+            prompt="",
+            max_tokens=512,
+            chunking="none",
+            dimension=dimension,
+        )
+
+    @property
+    def contract(self) -> EmbeddingContract:
+        """What its vectors may be compared with."""
+        return self._contract
+
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:  # noqa: ARG002 # part of the protocol
+        """Hash each text; float32 of shape (n_documents, dimension)."""
+        self.calls.append(list(texts))
+        vectors = np.array([self._vector(text) for text in texts], dtype=np.float32)
+        return vectors.reshape(len(texts), self._contract.dimension)
+
+    def coverage(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return 1 for each text with something to read, otherwise 0."""
+        return np.array([float(bool(text.strip())) for text in texts])
+
+    def _vector(self, text: str) -> NDArray[np.float64]:
+        """Hash one text."""
+        if not text.strip():
+            return np.zeros(self._contract.dimension)
+        digest = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(self._contract.dimension)
+        vector = np.frombuffer(digest, dtype=np.uint8) - 127.5
+        return vector / np.linalg.norm(vector)
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep each test away from the models, tokens and network settings of whoever runs it."""
+    monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
+    for name in ("HF_ENDPOINT", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Embedder:
+    """The real default embedder, loaded once."""
+    return load_embedder()
+
+
+@pytest.fixture(scope="session")
+def ticket_rows() -> list[dict[str, str]]:
+    """The rows of the example data: id, text, label."""
+    with (DATA / "support_tickets.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="session")
+def small_model() -> DocumentClassifier:
+    """A classifier of three labels on the fake embedder; tests must not change it."""
+    rows = [(text, label) for label, texts in SMALL_TEXTS.items() for text in texts]
+    return DocumentClassifier(FakeEmbedder()).fit([text for text, _ in rows], [label for _, label in rows])
+
+
+@pytest.fixture(scope="session")
+def real_model(encoder: Embedder, ticket_rows: list[dict[str, str]]) -> DocumentClassifier:
+    """A classifier of the example data on the real encoder; tests must not change it."""
+    rows = ticket_rows[:N_REAL_ROWS]
+    ids = [row["id"] for row in rows]
+    return DocumentClassifier(encoder).fit([row["text"] for row in rows], [row["label"] for row in rows], ids=ids)
