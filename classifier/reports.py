@@ -23,6 +23,9 @@ class Columns:
     encoding: str | None = None
 
 
+FIND_COLUMNS = Columns()
+
+
 @dataclass(frozen=True, slots=True)
 class LabelledFile:
     """The documents of a file that can be trained or measured on, and what became of the other rows.

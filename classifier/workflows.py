@@ -20,7 +20,7 @@ from classifier.modeling.model import DocumentClassifier
 from classifier.prediction.batch import added_columns, predict_stream
 from classifier.prediction.writers import RejectionsFile, open_writer
 from classifier.reading.documents import read_documents
-from classifier.reports import BatchReport, Columns, EvaluationReport, LabelledFile, TrainingReport
+from classifier.reports import FIND_COLUMNS, BatchReport, Columns, EvaluationReport, LabelledFile, TrainingReport
 from classifier.storage.registry import ModelVersion, Registry
 
 
@@ -56,7 +56,7 @@ def train(
     file: str | Path,
     settings: Settings,
     *,
-    columns: Columns = Columns(),
+    columns: Columns = FIND_COLUMNS,
     name: str | None = None,
     embedder: str = DEFAULT_EMBEDDER,
     test_file: str | Path | None = None,
@@ -139,7 +139,7 @@ def evaluate(
     file: str | Path,
     settings: Settings,
     *,
-    columns: Columns = Columns(),
+    columns: Columns = FIND_COLUMNS,
     progress: bool = False,
 ) -> EvaluationReport:
     """Measure a stored model on a labelled file.
@@ -175,7 +175,7 @@ def predict_file(
     settings: Settings,
     *,
     output_format: str,
-    columns: Columns = Columns(),
+    columns: Columns = FIND_COLUMNS,
     top_k: int | None = None,
     progress: bool = False,
 ) -> BatchReport:
