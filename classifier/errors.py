@@ -9,6 +9,7 @@
     ├── OutputError (OSError)                  a result cannot be written
     ├── UnknownNameError (KeyError)            a name that is not in a table of names
     ├── TrainingDataError (ValueError)         documents that no classifier can be trained on
+    ├── NotTextError (TypeError)               something else than a list of strings is to be read
     ├── NotFittedError (AttributeError)        a classifier is used before it is trained
     ├── EmbedderError (ValueError)
     │   ├── EmbedderNotFoundError (LookupError)
@@ -150,6 +151,13 @@ class TrainingDataError(ClassifierError, ValueError):
 
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(f"{problem}; {remedy}.")
+
+
+class NotTextError(ClassifierError, TypeError):
+    """Something else than a list of strings is to be read."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem}; give a list of strings, one for each document.")
 
 
 class NotFittedError(ClassifierError, ValueError, AttributeError):

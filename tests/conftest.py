@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,9 @@ SMALL_TEXTS = {
 
 
 class FakeEmbedder:
-    """Turn each text into unit-length numbers that come from its hash alone; texts without a visible character into zeros.
+    """Turn each text into a vector of unit length that comes from its hash alone; a blank text into zeros.
+
+    The bundles of tests/bundles were made with it: its vectors and its contract must never change.
 
     Parameters
     ----------
@@ -102,6 +105,24 @@ class FakeEmbedder:
         return vector / np.linalg.norm(vector)
 
 
+def seal(folder: Path, **changes: object) -> None:
+    """Change facts of a bundle, then mend every size and checksum, as somebody who knows the format would."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["facts"] |= changes
+    for name in manifest["files"]:
+        content = (folder / name).read_bytes()
+        manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    path.write_text(sealed(manifest), encoding="utf-8")
+
+
+def sealed(manifest: dict[str, object]) -> str:
+    """Return a manifest as JSON with its own checksum made right."""
+    content = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return json.dumps(content | {"manifest_sha256": hashlib.sha256(text.encode()).hexdigest()})
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep each test away from the models, tokens and network settings of whoever runs it."""
@@ -114,27 +135,39 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def encoder() -> Embedder:
-    """The real default embedder, loaded once."""
+    """Load the real default embedder, once."""
     return load_embedder()
 
 
 @pytest.fixture(scope="session")
 def ticket_rows() -> list[dict[str, str]]:
-    """The rows of the example data: id, text, label."""
+    """Read the example data: rows of id, text and label."""
     with (DATA / "support_tickets.csv").open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 
 
 @pytest.fixture(scope="session")
 def small_model() -> DocumentClassifier:
-    """A classifier of three labels on the fake embedder; tests must not change it."""
+    """Train a classifier of three labels on the fake embedder; tests must not change it."""
     rows = [(text, label) for label, texts in SMALL_TEXTS.items() for text in texts]
     return DocumentClassifier(FakeEmbedder()).fit([text for text, _ in rows], [label for _, label in rows])
 
 
 @pytest.fixture(scope="session")
+def tiny_model() -> DocumentClassifier:
+    """Train a classifier of two labels, four documents and four dimensions; tests must not change it."""
+    return DocumentClassifier(FakeEmbedder(4)).fit(["bread", "a roll", "milk", "cream"], ["dry", "dry", "wet", "wet"])
+
+
+@pytest.fixture
+def tiny_bundle(tiny_model: DocumentClassifier, tmp_path: Path) -> Path:
+    """Save the tiny classifier; the folder is the test's own."""
+    return tiny_model.save(tmp_path / "tiny" / "1")
+
+
+@pytest.fixture(scope="session")
 def real_model(encoder: Embedder, ticket_rows: list[dict[str, str]]) -> DocumentClassifier:
-    """A classifier of the example data on the real encoder; tests must not change it."""
+    """Train a classifier of the example data on the real encoder; tests must not change it."""
     rows = ticket_rows[:N_REAL_ROWS]
     ids = [row["id"] for row in rows]
     return DocumentClassifier(encoder).fit([row["text"] for row in rows], [row["label"] for row in rows], ids=ids)

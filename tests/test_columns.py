@@ -29,6 +29,7 @@ def documents(stream: DocumentStream) -> list[tuple[str, str, str | None]]:
 
 
 def test_plain_names_are_taken_in_silence(tmp_path: Path) -> None:
+    """text, label and id need no explanation."""
     stream = read_documents(table(tmp_path, "label,id,text", "x,7,a", ",8,b"))
     assert (stream.text_column, stream.label_column, stream.id_column, stream.notes) == ("text", "label", "id", ())
     assert documents(stream) == [("7", "a", "x"), ("8", "b", None)]
@@ -47,11 +48,13 @@ def test_plain_names_are_taken_in_silence(tmp_path: Path) -> None:
     ],
 )
 def test_known_names_are_found(tmp_path: Path, header: str, chosen: tuple[str | None, ...]) -> None:
+    """Exact spellings come first, then other cases and outer spaces; parts of names do not count."""
     stream = read_documents(table(tmp_path, header, "a,b,c"))
     assert (stream.text_column, stream.label_column, stream.id_column) == chosen
 
 
 def test_a_choice_is_told_with_the_flags_that_change_it(tmp_path: Path) -> None:
+    """Only choices that the user did not make are told."""
     path = table(tmp_path, "body,topic,n", "a,b,c")
     [note] = read_documents(path).notes
     assert note.startswith("Taking the text from column 'body' and the label from column 'topic'; ")
@@ -63,6 +66,7 @@ def test_a_choice_is_told_with_the_flags_that_change_it(tmp_path: Path) -> None:
 
 
 def test_columns_without_usual_names_are_found_by_what_they_hold(tmp_path: Path) -> None:
+    """Dates and addresses are longer than the text, but no words."""
     rows = [
         f"{number},2024-01-{number:02d}T10:00:00.000000+00:00,https://example.org/a/very/long/address/{number},{text},{kind}"
         for number, (text, kind) in enumerate(
@@ -76,11 +80,13 @@ def test_columns_without_usual_names_are_found_by_what_they_hold(tmp_path: Path)
 
 
 def test_texts_without_spaces_between_words_are_found(tmp_path: Path) -> None:
+    """Chinese is words too."""
     path = table(tmp_path, "code,what", *(f"ABCDEFGH-{number},我的包裹在哪里" for number in range(9)))
     assert read_documents(path).text_column == "what"
 
 
 def test_an_only_column_is_the_text(tmp_path: Path) -> None:
+    """Whatever it is called, and however short its cells are."""
     assert read_documents(table(tmp_path, "words", "refund", "invoice")).text_column == "words"
 
 
@@ -101,11 +107,13 @@ def test_an_only_column_is_the_text(tmp_path: Path) -> None:
     ],
 )
 def test_a_choice_in_doubt_is_left_to_the_user(tmp_path: Path, header: str, rows: list[str], message: str) -> None:
+    """No candidate, or two equally good ones, are an error that names the flag."""
     with pytest.raises(ColumnError, match=message):
         read_documents(table(tmp_path, header, *rows), need_labels=True)
 
 
 def test_named_columns_are_taken_exactly(tmp_path: Path) -> None:
+    """Case counts, and a near miss is suggested."""
     path = table(tmp_path, "text,Kind,kind", "a,b,c")
     assert documents(read_documents(path, label_column="kind")) == [("1", "a", "c")]
     with pytest.raises(ColumnError, match=r"no column 'kinds'; its columns are .* --label-column\. Did you mean"):
@@ -115,11 +123,13 @@ def test_named_columns_are_taken_exactly(tmp_path: Path) -> None:
 
 
 def test_labels_are_not_altered_and_ids_may_repeat(tmp_path: Path) -> None:
+    """Only an empty label is no label."""
     path = table(tmp_path, "id,text,label", "1,a, x ", "1,b,NA", "001,c,", ",d,y")
     assert documents(read_documents(path)) == [("1", "a", " x "), ("1", "b", "NA"), ("001", "c", None), ("", "d", "y")]
 
 
 def test_json_cells_become_their_literals(tmp_path: Path) -> None:
+    """Numbers keep their digits, lists of labels are joined, null and NaN are missing."""
     path = tmp_path / "a.jsonl"
     lines = [
         '{"id": 1.10, "text": 12345678901234567890123, "label": ["a", "b"]}',
@@ -137,6 +147,7 @@ def test_json_cells_become_their_literals(tmp_path: Path) -> None:
 
 
 def test_parquet_cells_become_text(tmp_path: Path) -> None:
+    """Typed values become their literals; bytes must be UTF-8."""
     path = tmp_path / "a.parquet"
     day = datetime.date(2024, 5, 1)
     columns = {
@@ -157,7 +168,18 @@ def test_parquet_cells_become_text(tmp_path: Path) -> None:
     ]
 
 
+def test_bytes_that_are_no_text_are_never_taken_for_words(tmp_path: Path) -> None:
+    """A column of images does not disturb the choice."""
+    path = tmp_path / "a.parquet"
+    columns = {"image": pa.array([b"\xff\xd8" * 50] * 20, pa.binary()), "": SENTENCES, "kind": ["a", "b"] * 10}
+    pq.write_table(pa.table(columns), path)
+    stream = read_documents(path, need_labels=True)
+    assert (stream.text_column, stream.label_column) == ("", "kind")
+    assert stream.notes[0].startswith("Taking the text from column ''")
+
+
 def test_parquet_is_refused_where_it_is_no_table_of_documents(tmp_path: Path) -> None:
+    """Repeated names, no rows, damage and a text encoding are refused."""
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table([pa.array(["x"]), pa.array(["y"])], names=["text", "text"]), path)
     with pytest.raises(FileProblemError, match="several columns are called 'text'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -75,6 +76,7 @@ UNTOUCHED = {
 
 @pytest.mark.parametrize("case", UNTOUCHED)
 def test_cells_are_exactly_what_the_file_says(tmp_path: Path, case: str) -> None:
+    """No cell is stripped, converted, or taken for a missing value."""
     name, content, expected = UNTOUCHED[case]
     assert cells(write(tmp_path, name, content)) == expected
 
@@ -99,6 +101,7 @@ REJECTED = {
 
 @pytest.mark.parametrize("case", REJECTED)
 def test_a_bad_row_is_listed_and_the_others_are_kept(tmp_path: Path, case: str) -> None:
+    """One flaw among 38 good rows costs one row."""
     name, header, bad, reason = REJECTED[case]
     good = GOOD_ROWS if name.endswith("csv") else '{"text": "a"}\n' * 19
     clean = write(tmp_path, "good_" + name, header + good)
@@ -110,6 +113,7 @@ def test_a_bad_row_is_listed_and_the_others_are_kept(tmp_path: Path, case: str) 
 
 
 def test_a_flaw_over_several_lines_is_one_rejection_that_names_them(tmp_path: Path) -> None:
+    """What was skipped can be found in the file."""
     path = write(tmp_path, "a.csv", 'text,label\n"a\nb" c,x\nd,y\n')
     assert rejections(path) == [(1, "has text after a closing quotation mark (lines 2 to 3)")]
     assert cells(path) == [("d", "y")]
@@ -151,6 +155,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_hopeless_file_is_refused_in_one_sentence(tmp_path: Path, case: str) -> None:
+    """The sentence begins with the file and says what is wrong with it."""
     name, content, problem = REFUSED[case]
     path = write(tmp_path, name, content)
     with pytest.raises(FileProblemError) as caught:
@@ -177,6 +182,7 @@ def test_other_refusals(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changes_after_the_scan_is_noticed(tmp_path: Path) -> None:
+    """A pass that disagrees with the scan does not end in silence."""
     path = write(tmp_path, "a.csv", "text\na\nb\n")
     table = open_table(path)
     path.write_text("text\na\n")
@@ -188,11 +194,13 @@ def test_a_file_that_changes_after_the_scan_is_noticed(tmp_path: Path) -> None:
 
 
 def test_rows_can_be_streamed_many_times_and_at_once(tmp_path: Path) -> None:
+    """Every pass has its own place in the file."""
     table = open_table(write(tmp_path, "a.csv", "text\na\nb\n"))
     assert list(zip(table.rows(), table.rows(), strict=True)) == [(row, row) for row in table.rows()]
 
 
 def test_jsonl_keeps_the_untouched_line(tmp_path: Path) -> None:
+    """Columns are all keys in order of first appearance; a missing key is None."""
     lines = ['{"b": 1,"a":"x"}', '  {"c" : [ 1 ] }  ']
     table = open_table(write(tmp_path, "a.jsonl", "\r\n".join(lines)))
     rows = [row for row in table.rows() if isinstance(row, Row)]
@@ -202,6 +210,7 @@ def test_jsonl_keeps_the_untouched_line(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_texts(tmp_path: Path) -> None:
+    """Ids are sorted paths, labels are sub-folders, other files are ignored, bad ones rejected."""
     for name, text in {"b/2.txt": "two\r\n", "a/deep/1.TXT": "one", "3.txt": "", "b/notes.md": "no"}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         write(tmp_path, name, text)
@@ -217,7 +226,23 @@ def test_a_folder_of_texts(tmp_path: Path) -> None:
     assert stream.notes == ()
 
 
+def test_a_file_name_that_is_not_unicode_is_rejected(tmp_path: Path) -> None:
+    """Such an id could not be written anywhere."""
+    (tmp_path / "1.txt").write_text("fine")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt")).write_text("odd")
+    [_, rejection] = read_documents(tmp_path)
+    assert rejection == Rejection(str(tmp_path), 2, "has a file name that is not valid Unicode", id="\\udcff.txt")
+
+
+def test_a_list_in_the_first_line_is_only_a_bad_row(tmp_path: Path) -> None:
+    """It is not mistaken for a file that is one list."""
+    path = write(tmp_path, "a.jsonl", '["a"]\n{"text": "b"}\n')
+    assert rejections(path) == [(1, "is a list, not an object")]
+    assert cells(path) == [("b",)]
+
+
 def test_a_flat_folder_has_no_labels_and_tells_of_guessed_encodings(tmp_path: Path) -> None:
+    """One note counts the files of each guess."""
     write(tmp_path, "1.txt", "Très déçu".encode("cp1252"))
     write(tmp_path, "2.txt", "Fine")
     stream = read_documents(tmp_path)
@@ -241,6 +266,7 @@ def test_real_files_read_as_pandas_reads_them(path: Path | None) -> None:
 
 
 def test_importing_the_door_is_light() -> None:
+    """Heavy libraries wait until a file needs them."""
     heavy = "pyarrow pandas numpy torch"
     code = f"import sys, classifier.reading.documents; print([m for m in {heavy.split()} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -46,6 +46,7 @@ def cells(path: Path, encoding: str | None = None) -> list[tuple[Any, ...]]:
 @example(rows=[("\n\x00",)], delimiter=",", codec="utf-8")
 @settings(max_examples=200, deadline=None)
 def test_csv_is_read_back_as_it_was_written(folder: Path, rows: Any, delimiter: str, codec: str) -> None:
+    """Any text in any delimiter and Unicode encoding comes back equal."""
     path = folder / "a.csv"
     with path.open("w", encoding=codec, newline="") as file:
         writer = csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL)
@@ -57,6 +58,7 @@ def test_csv_is_read_back_as_it_was_written(folder: Path, rows: Any, delimiter: 
 @given(rows=st.lists(st.dictionaries(TEXTS, JSON_VALUES, min_size=1, max_size=3), min_size=1, max_size=5))
 @settings(max_examples=200, deadline=None)
 def test_json_lines_are_read_back_as_they_were_written(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Any JSON object comes back equal, keys in order."""
     path = folder / "a.jsonl"
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8", newline="")
     table = open_table(path)
@@ -71,6 +73,7 @@ def test_json_lines_are_read_back_as_they_were_written(folder: Path, rows: list[
 @given(rows=TABLES, first=st.sampled_from(sorted(WRITERS)), second=st.sampled_from(sorted(WRITERS)))
 @settings(max_examples=150, deadline=None)
 def test_every_format_carries_texts_to_every_other(folder: Path, rows: Any, first: str, second: str) -> None:
+    """Two conversions in a row lose nothing, whichever the formats."""
     source = folder / "a.csv"
     with source.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
@@ -90,6 +93,7 @@ def test_every_format_carries_texts_to_every_other(folder: Path, rows: Any, firs
 @settings(max_examples=400, deadline=None)
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
 def test_any_bytes_are_read_without_loss_or_refused_in_a_sentence(folder: Path, name: str, content: bytes) -> None:
+    """There is no third way, and no traceback."""
     path = folder / name
     path.write_bytes(content)
     refusal = ""
@@ -109,6 +113,7 @@ def test_any_bytes_are_read_without_loss_or_refused_in_a_sentence(folder: Path, 
 @given(kinds=st.lists(st.sampled_from(["good", "ragged", "malformed", "blank"]), min_size=1, max_size=30))
 @settings(max_examples=100, deadline=None)
 def test_rows_are_records_and_rejections_together(folder: Path, kinds: list[str]) -> None:
+    """Good, bad and blank lines in any order add up."""
     lines = {"good": "some words,x", "ragged": "a,b,c", "malformed": '"a" b,c', "blank": ""}
     path = folder / "dirty.csv"
     path.write_text("\n".join(["text,label", "first,x", *map(lines.__getitem__, kinds)]) + "\n", encoding="utf-8")
@@ -123,4 +128,5 @@ def test_rows_are_records_and_rejections_together(folder: Path, kinds: list[str]
 @given(st.integers() | st.decimals(allow_nan=False, allow_infinity=False).map(lambda number: f"{number:f}"))
 @settings(max_examples=100, deadline=None)
 def test_literals_of_numbers_survive(number: Any) -> None:
+    """However long a number is, its digits stay."""
     assert to_json(Literal(str(number))) == str(number)

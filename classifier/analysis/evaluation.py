@@ -172,7 +172,7 @@ def wilson_interval(n_successes: int, n: int) -> tuple[float, float]:
     share, spread = n_successes / n, _Z95**2 / n
     centre = (share + spread / 2) / (1 + spread)
     half = _Z95 * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    return float(max(0.0, min(share, centre - half))), float(min(1.0, max(share, centre + half)))
 
 
 def reliability(confidence: Floats, correct: NDArray[np.bool_]) -> list[ReliabilityBin]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from tokenizers.models import Unigram
 
 CHUNKING = "windows of the model's length, vectors averaged by token count"
 PIECE_CHARACTERS = 50_000
@@ -66,8 +68,7 @@ class Chunker:
         self.window = max_tokens - len(self._before) - len(self._after)
         if self.window < 1:
             raise ValueError(f"a window of {max_tokens} tokens has no room for text")
-        unknown = _unknown_token(self._tokenizer)
-        self._unknown_id = None if unknown is None else self._tokenizer.token_to_id(unknown)
+        self._unknown_id = _unknown_id(self._tokenizer)
 
     def chunks(self, texts: Sequence[str]) -> Iterator[Chunk]:
         """Yield the windows of each text in order; a text without any known token yields none."""
@@ -92,18 +93,21 @@ class Chunker:
             if all(token_id == self._unknown_id for token_id in token_ids):
                 shares[index] = 0.0
             elif self._unknown_id in token_ids:
-                shares[index] = 1.0 - self._unknown_characters(text) / len(_SPACE.sub("", text))
+                shares[index] = self._known_share(text)
         return shares
 
-    def _unknown_characters(self, text: str) -> int:
-        """Count the characters that only unknown tokens stand for."""
-        return sum(
-            end - start
-            for piece in _pieces(text)
-            for encoding in [self._tokenizer.encode(self._clean(piece), add_special_tokens=False)]
-            for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
-            if token_id == self._unknown_id
-        )
+    def _known_share(self, text: str) -> float:
+        """Return the share of visible characters that unknown tokens do not stand for."""
+        n_visible = n_unknown = 0
+        for piece in map(self._clean, _pieces(text)):
+            encoding = self._tokenizer.encode(piece, add_special_tokens=False)
+            n_visible += _n_visible(piece)
+            n_unknown += sum(
+                _n_visible(piece[start:end])
+                for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+                if token_id == self._unknown_id
+            )
+        return 1.0 - n_unknown / n_visible if n_visible else 0.0
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize without special tokens."""
@@ -134,10 +138,18 @@ class Chunker:
         raise ValueError("the tokenizer changes a text when it adds its special tokens")
 
 
-def _unknown_token(tokenizer: Tokenizer) -> str | None:
-    """Return the token that stands for what the vocabulary lacks."""
+def _unknown_id(tokenizer: Tokenizer) -> int | None:
+    """Return the id of the token that stands for what the vocabulary lacks."""
+    if isinstance(tokenizer.model, Unigram):  # shows the id in its JSON alone
+        unknown_id: int | None = json.loads(tokenizer.to_str())["model"]["unk_id"]
+        return unknown_id
     unknown = getattr(tokenizer.model, "unk_token", None)
-    return unknown if isinstance(unknown, str) else None
+    return tokenizer.token_to_id(unknown) if isinstance(unknown, str) else None
+
+
+def _n_visible(text: str) -> int:
+    """Count the characters that are not white space."""
+    return len(_SPACE.sub("", text))
 
 
 def _pieces(text: str) -> Iterator[str]:

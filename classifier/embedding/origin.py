@@ -87,15 +87,19 @@ def find_encoder(name: str, *, download: bool = True) -> Origin:
 
 def _locate(name: str, is_default: bool, download: bool) -> tuple[str, str, Path]:
     """Return ``(model_id, revision, folder)``."""
-    folder = Path(name).expanduser()
-    if folder.is_dir() and (folder / "config.json").is_file() | (folder / "modules.json").is_file():
+    try:
+        folder = Path(name).expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError) as error:
+        raise EmbedderNotFoundError(name, "this path cannot be looked at") from error
+    if is_folder and (folder / "config.json").is_file() | (folder / "modules.json").is_file():
         return str(folder.resolve()), "", folder.resolve()
     if is_default:
         packaged = _packaged_folder()
         if packaged is not None:
             return DEFAULT_MODEL, DEFAULT_REVISION, packaged
         return DEFAULT_MODEL, DEFAULT_REVISION, _from_hub(DEFAULT_MODEL, DEFAULT_REVISION, download)
-    if folder.is_dir():
+    if is_folder:
         raise EmbedderNotFoundError(name, "the folder has neither modules.json nor config.json")
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise EmbedderNotFoundError(name, "there is no such folder")
@@ -141,10 +145,10 @@ def refuse_untrusted(name: str, folder: Path) -> None:
         kind = str(entry.get("type", ""))
         if not kind.startswith("sentence_transformers.") or kind.rpartition(".")[2] not in TRUSTED_MODULES:
             raise UntrustedEmbedderError(name, f"modules.json asks for the module {kind!r}")
-        part = (folder / str(entry.get("path", ""))).resolve()
-        if not part.is_relative_to(folder.resolve()):
-            raise UntrustedEmbedderError(name, "modules.json points outside the folder")
-        if kind.endswith(".Dense") and not (part / "model.safetensors").is_file():
+        part = _module_folder(name, folder, str(entry.get("path", "")))
+        if kind.endswith(".Transformer") and part != folder.resolve():
+            raise UntrustedEmbedderError(name, "its transformer is not in the folder itself, where it would be checked")
+        if kind.endswith((".Dense", ".LayerNorm")) and not (part / "model.safetensors").is_file():
             raise UntrustedEmbedderError(name, f"the weights of {part.name} are not in safetensors")
     config = _read_json(name, folder / "config.json")
     if isinstance(config, dict) and config.get("auto_map"):
@@ -166,11 +170,22 @@ def read_modules(name: str, folder: Path) -> list[dict[str, Any]]:
     return entries
 
 
+def _module_folder(name: str, folder: Path, path: str) -> Path:
+    """Return the folder of one module, which must lie within the model's."""
+    try:
+        part = (folder / path).resolve()
+    except (OSError, ValueError) as error:
+        raise UntrustedEmbedderError(name, "modules.json names an impossible path") from error
+    if not part.is_relative_to(folder.resolve()):
+        raise UntrustedEmbedderError(name, "modules.json points outside the folder")
+    return part
+
+
 def _read_json(name: str, path: Path) -> Any:
     """Read a JSON file of a model folder."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UntrustedEmbedderError(name, f"{path.name} cannot be read as JSON") from error
 
 

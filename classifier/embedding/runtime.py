@@ -13,7 +13,7 @@ from classifier.embedding.contract import Embeddings
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-TOKENS_PER_BATCH = 2048
+TOKENS_PER_BATCH = 1024
 
 
 class Runtime(Protocol):

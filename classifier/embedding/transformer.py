@@ -155,7 +155,7 @@ def _load_model(name: str, origin: Origin) -> SentenceTransformer:
             local_files_only=True,
             model_kwargs={"use_safetensors": True},
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EmbedderError(f"The embedder {name!r} could not be loaded: {reason}") from error
 

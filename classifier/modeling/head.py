@@ -87,7 +87,8 @@ def assign_folds(y: Ints, n_folds: int, seed: int) -> Ints:
     n_folds : int
         How many folds; fewer are used where no class has that many documents.
     seed : int
-        Shuffles within each class.
+        Shuffles within each class; classes take turns in order of their first document, so that
+        the folds do not depend on what the classes are called.
 
     Returns
     -------
@@ -100,7 +101,10 @@ def assign_folds(y: Ints, n_folds: int, seed: int) -> Ints:
     n_folds = min(n_folds, int(counts.max()))
     folds = np.full(len(y), ALWAYS_IN_TRAINING, dtype=np.intp)
     offset = 0
-    for label in np.flatnonzero(counts > 1):
+    _, first_rows = np.unique(y, return_index=True)
+    for label in y[np.sort(first_rows)]:
+        if counts[label] == 1:
+            continue
         members = rng.permutation(np.flatnonzero(y == label))
         folds[members] = (np.arange(len(members)) + offset) % n_folds
         offset += len(members)
@@ -216,6 +220,7 @@ def _undisturbed_solvers() -> Iterator[None]:
 
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few documents per label
         yield
 
 
@@ -236,7 +241,7 @@ class _Path:
         # warm start would stop at once, and several C would share one solution.
         self._model.set_params(C=c, tol=_GRADIENT_TOLERANCE / (self._n_classes * c**0.5))
         self._model.fit(embeddings, y, sample_weight=weights)
-        coef: NDArray[np.float32] = self._model.coef_.astype(np.float32)
+        coef: NDArray[np.float32] = np.ascontiguousarray(self._model.coef_, dtype=np.float32)
         intercept: NDArray[np.float32] = self._model.intercept_.astype(np.float32)
         if len(coef) == 1:
             half, bias = coef / np.float32(2), intercept / np.float32(2)

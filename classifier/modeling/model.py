@@ -18,7 +18,14 @@ from classifier.analysis.evaluation import Evaluation, evaluate
 from classifier.datamodels import STATUS_EMPTY, STATUS_OK, Document, Neighbor, Prediction
 from classifier.embedding.contract import Embedder, Embeddings, MeasuresCoverage
 from classifier.embedding.embedders import DEFAULT_EMBEDDER, load_embedder
-from classifier.errors import EmptyTextWarning, NotFittedError, TrainingDataWarning, UnknownNameError
+from classifier.errors import (
+    EmptyTextWarning,
+    NotFittedError,
+    NotTextError,
+    TrainingDataWarning,
+    UnknownNameError,
+    lookup,
+)
 from classifier.modeling import persistence
 from classifier.modeling.head import ALWAYS_IN_TRAINING, HEADS
 from classifier.modeling.neighbors import NeighborIndex
@@ -97,8 +104,11 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
             When there are fewer than two labels, or texts and labels differ in number.
         EmbedderError
             When the embedder cannot be loaded.
+        UnknownNameError
+            When there is no such head.
         """
         started = time.perf_counter()
+        train = lookup(HEADS, self.head, "head")
         data = check_training_data(texts, labels, ids)
         embedder = load_embedder(self.embedder) if isinstance(self.embedder, str) else self.embedder
         loaded = time.perf_counter()
@@ -107,8 +117,8 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         data, embeddings = data.without_blank(embeddings)
         for message in data.warnings:
             warnings.warn(message, TrainingDataWarning, stacklevel=2)
+        fitted = train(embeddings, data.y, seed=self.seed)
         self.classes_: NDArray[np.object_] = np.array(data.classes, dtype=object)
-        fitted = HEADS[self.head](embeddings, data.y, seed=self.seed)
         self._embedder = embedder
         self.contract_ = embedder.contract
         self.head_ = fitted.head
@@ -142,7 +152,8 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         -------
         ndarray of str, shape (n_documents,)
         """
-        labels: NDArray[np.object_] = self.classes_[self.predict_proba(texts).argmax(axis=1)]
+        columns = self.predict_proba(texts).argmax(axis=1)
+        labels: NDArray[np.object_] = self.classes_[columns]
         return labels
 
     def predict_proba(self, texts: Sequence[str]) -> Floats:
@@ -180,7 +191,7 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
         """Embed texts as the training documents were; float32 of shape (n_documents, n_dims)."""
         self._require_fitted()
-        return self.loaded_embedder().encode(texts, progress=progress)
+        return self.loaded_embedder().encode(_strings(texts), progress=progress)
 
     def used_fraction(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the share of each text's visible characters that the encoder could read, in [0, 1]."""
@@ -304,6 +315,17 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be loaded again."""
         return {key: value for key, value in super().__getstate__().items() if key not in {"_embedder", "_index"}}
+
+
+def _strings(texts: Sequence[str]) -> list[str]:
+    """Take a list of strings and nothing else: a single string would be read letter by letter."""
+    if isinstance(texts, str):
+        raise NotTextError("A single string was given")
+    found = list(texts)
+    wrong = next((row for row, text in enumerate(found) if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise NotTextError(f"Text {wrong + 1} is of type {type(found[wrong]).__name__}")
+    return found
 
 
 def _cross_validated(data: TrainingData, proba: Floats, measured: NDArray[np.bool_], seed: int) -> Evaluation | None:

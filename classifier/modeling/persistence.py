@@ -72,7 +72,7 @@ def load(kind: type[Model], folder: Path) -> Model:
         model = kind(_text(facts["embedder"]), head=_known_head(facts["head"]), seed=int(facts["seed"]))
         temperature = float(facts["temperature"])
         warnings = tuple(_text(warning) for warning in facts["warnings"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BundleRefusedError(folder, f"its manifest does not describe a model ({error})") from error
     head = LinearHead(
         np.array(bundle.arrays["coef"], dtype=np.float32),

@@ -81,6 +81,8 @@ def check_training_data(texts: Sequence[str], labels: Sequence[str], ids: Sequen
     TrainingDataError
         When the numbers differ, something is not a string, or there are fewer than two labels.
     """
+    if isinstance(texts, str) or isinstance(labels, str):
+        raise TrainingDataError("A single string was given", "give a list of texts and a list of labels")
     texts, labels = list(texts), list(labels)
     names = [str(row) for row in range(1, len(texts) + 1)] if ids is None else [str(name) for name in ids]
     if not len(texts) == len(labels) == len(names):

@@ -5,6 +5,9 @@ character serves a few languages, whose letters are listed from the most to the 
 follow Zipf's law, which is exact enough to tell pages apart by a few words. Characters where none belongs, such as a
 fraction inside a word, count against a page. Pages of Chinese, Japanese and Korean are judged by how many characters
 are everyday ones. Windows-1252 is preferred where little speaks against it.
+
+This is done here because a general detector does worse on the short texts of a table: charset-normalizer, restricted to
+these pages, takes thirty Portuguese, Swedish, Danish or Dutch words in Windows-1252 for Windows-1250 nearly every time.
 """
 
 # ruff: noqa: RUF001 (the look-alikes of ASCII characters are the subject here)
@@ -37,6 +40,11 @@ LETTERS = {
         "ăîâşţ",  # Romanian
         "čšžćđ",  # Croatian, Slovene
     ),
+    "baltic": (
+        "ėšžųįąūčę",  # Lithuanian
+        "āīšēņūļčķģž",  # Latvian
+        "äõüöšž",  # Estonian
+    ),
     "turkish": ("ıüşğçöİâ",),
     "cyrillic": (
         "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё",  # Russian
@@ -47,7 +55,7 @@ LETTERS = {
     "hebrew": ("יוהלארתבשמנםדעחקפטכסגצזןךףץ",),
     "arabic": ("اليمنورتبةهعدفسكقحجأىشصطخإضذثزغءئظآؤ",),
 }
-LATIN = ("western", "central", "turkish")
+LATIN = ("western", "central", "baltic", "turkish")
 
 SINGLE_BYTE = {
     "cp1252": ("western", 2.0),
@@ -57,9 +65,12 @@ SINGLE_BYTE = {
     "cp1254": ("turkish", 0.0),
     "cp1255": ("hebrew", 0.0),
     "cp1256": ("arabic", 0.0),
-    "koi8_r": ("cyrillic", -4.0),
+    "cp1257": ("baltic", 0.0),
+    "iso8859_15": ("western", -4.0),
+    "koi8_u": ("cyrillic", -4.0),
     "cp866": ("cyrillic", -4.0),
     "cp850": ("western", -4.0),
+    "cp852": ("central", -4.0),
     "mac_roman": ("western", -4.0),
     "iso8859_2": ("central", -4.0),
     "iso8859_5": ("cyrillic", -4.0),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -80,9 +81,11 @@ def choose_columns(
         raise FileProblemError(table.source, problem, "name two columns")
     taken = {name for name in named.values() if name is not None}
     free = [column for column in table.columns if column not in taken]
-    label = label_column or _known(free, LABEL_NAMES)
-    identifier = id_column or _known(free, ID_NAMES)
-    text = text_column or _known(free, TEXT_NAMES) or _wordiest(table, _without(free, label, identifier))
+    label = _known(free, LABEL_NAMES) if label_column is None else label_column
+    identifier = _known(free, ID_NAMES) if id_column is None else id_column
+    text = _known(free, TEXT_NAMES) if text_column is None else text_column
+    if text is None:
+        text = _wordiest(table, _without(free, label, identifier))
     if text is None:
         raise ColumnError(table.source, None, "text", table.columns)
     if label is None and need_labels:
@@ -105,21 +108,28 @@ def _known(columns: Sequence[str], names: Sequence[str]) -> str | None:
     return exact or next((folded[name] for name in names if name in folded), None)
 
 
-def _samples(table: Table, columns: Iterable[str]) -> dict[str, list[Any]]:
-    """Return the first cells of some columns."""
+def _samples(
+    table: Table, columns: Iterable[str], convert: Callable[[Any], str | None]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the first cells of some columns as text, empty ones and bytes that are no text left out."""
     rows = [row for row in islice(table.rows(), SAMPLE_ROWS) if isinstance(row, Row)]
-    return {column: [row.cells[table.columns.index(column)] for row in rows] for column in columns}
+    for column in columns:
+        texts = []
+        for row in rows:
+            with suppress(UnicodeDecodeError):
+                texts.append(convert(row.cells[table.columns.index(column)]))
+        yield column, list(filter(None, texts))
 
 
 def _wordiest(table: Table, columns: Sequence[str]) -> str | None:
     """Return the column with the longest texts; a file of one column has no other choice."""
     if len(table.columns) == 1:
         return table.columns[0]
-    lengths = {}
-    for column, cells in _samples(table, columns).items():
-        texts = [text for cell in cells if (text := to_text(cell))]
-        if texts and sum(map(_looks_like_words, texts)) >= len(texts) / 2:
-            lengths[column] = sum(map(len, texts)) / len(cells)
+    lengths = {
+        column: sum(map(len, texts))
+        for column, texts in _samples(table, columns, to_text)
+        if texts and sum(map(_looks_like_words, texts)) >= len(texts) / 2
+    }
     return max(lengths, key=lengths.__getitem__, default=None)
 
 
@@ -134,8 +144,7 @@ def _looks_like_words(text: str) -> bool:
 def _most_repeating(table: Table, columns: Sequence[str]) -> str | None:
     """Return the one column that repeats a few short values; words count before numbers."""
     candidates, in_words = [], []
-    for column, cells in _samples(table, columns).items():
-        labels = [label for cell in cells if (label := to_label(cell))]
+    for column, labels in _samples(table, columns, to_label):
         distinct = set(labels)
         if 2 <= len(distinct) <= len(labels) / 2 and max(map(len, distinct)) <= LONGEST_LABEL:
             candidates.append(column)
@@ -146,7 +155,7 @@ def _most_repeating(table: Table, columns: Sequence[str]) -> str | None:
 
 def _notes(chosen: dict[str, str | None], named: dict[str, str | None]) -> tuple[str, ...]:
     """Say which columns were found rather than named, unless their names leave no doubt."""
-    found = {role: column for role, column in chosen.items() if column and not named[role] and column != role}
+    found = {role: column for role, column in chosen.items() if column not in (None, named[role], role)}
     if not found:
         return ()
     parts = [f"the {role} from column {excerpt(column)}" for role, column in found.items()]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from classifier.errors import FileProblemError, excerpt, nearest
+from classifier.errors import FileProblemError, excerpt
 from classifier.reading.codepages import DOUBLE_BYTE, guess_code_page
 
 CHUNK_BYTES = 1 << 20
@@ -26,18 +26,26 @@ BYTE_ORDER_MARKS = {
 }
 WIDE_CODECS = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 CONTROLS = [bytes([code]) for code in range(32) if code not in b"\t\n\r"]
-ESCAPE_CODECS = ("iso2022_jp", "iso2022_jp_2", "iso2022_kr")
+ESCAPE_CODECS = ("iso2022_jp", "iso2022_kr", "iso2022_jp_2")
+NOT_CHARSETS = frozenset(["idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"])
 TITLES = {
+    "cp850": "DOS code page 850",
+    "cp852": "DOS code page 852",
+    "cp866": "DOS code page 866",
+    "cp932": "Shift JIS",
+    "cp949": "EUC-KR",
+    "cp950": "Big5",
+    "euc_jp": "EUC-JP",
+    "gb18030": "GB 18030",
     "iso2022_jp": "ISO-2022-JP",
     "iso2022_jp_2": "ISO-2022-JP",
     "iso2022_kr": "ISO-2022-KR",
-    "shift_jis": "Shift JIS",
-    "cp932": "Shift JIS",
-    "cp949": "EUC-KR",
-    "euc_jp": "EUC-JP",
-    "euc_kr": "EUC-KR",
-    "gb18030": "GB 18030",
-    "big5": "Big5",
+    "iso8859_2": "ISO 8859-2",
+    "iso8859_5": "ISO 8859-5",
+    "iso8859_6": "ISO 8859-6",
+    "iso8859_15": "ISO 8859-15",
+    "koi8_u": "KOI8-U",
+    "mac_roman": "Mac Roman",
 }
 NAME_IT = "re-save it as UTF-8, or name its encoding with --encoding"
 
@@ -80,7 +88,7 @@ def find_encoding(path: Path, requested: str | None = None) -> Encoding:
     Parameters
     ----------
     path : Path
-        A file; it is read once more than half only if it is not UTF-8.
+        A file; it is read once from end to end, and twice if it is not UTF-8.
     requested : str or None
         Name of the codec the user wants; obeyed without a guess.
 
@@ -122,9 +130,8 @@ def text_lines(path: Path, codec: str) -> Iterator[str]:
             for number, line in enumerate(file):
                 yield line if number else line.removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise FileProblemError(
-            path, f"line {broken_line(path, codec)} is not valid {Encoding(codec).title}", NAME_IT
-        ) from error
+        problem = f"line {broken_line(path, codec)} is not valid {Encoding(codec).title}"
+        raise FileProblemError(path, problem, NAME_IT) from error
 
 
 def broken_line(path: Path, codec: str) -> int | None:
@@ -143,14 +150,15 @@ def broken_line(path: Path, codec: str) -> int | None:
 
 
 def _known_codec(path: Path, name: str) -> str:
-    """Return `name` if Python has such a text encoding."""
+    """Return `name` if Python has such a character encoding."""
     try:
         "x".encode(name)
-    except (LookupError, ValueError) as error:
-        common = ["utf-8", "utf-16", "cp1252", "latin-1", "cp1250", "cp1251", "gb18030", "shift_jis", "euc_kr", "big5"]
-        hint = nearest(name, common).rstrip("?").strip()
-        remedy = "use a name such as utf-8, cp1252 or gb18030" + (f" ({hint}?)" if hint else "")
-        raise FileProblemError(path, f"there is no encoding {excerpt(name)}", remedy) from error
+        is_charset = codecs.lookup(name).name not in NOT_CHARSETS
+    except (LookupError, ValueError):
+        is_charset = False
+    if not is_charset:
+        remedy = "use a name such as utf-8, utf-16, cp1252, shift_jis or gb18030"
+        raise FileProblemError(path, f"there is no encoding {excerpt(name)}", remedy)
     return name
 
 

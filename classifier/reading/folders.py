@@ -65,8 +65,12 @@ def _rows(folder: Path, names: list[str], has_labels: bool, requested: str | Non
     for number, name in enumerate(names, start=1):
         path = folder / name
         try:
+            name.encode("utf-8")
             refuse_binary(path)
             text = "".join(text_lines(path, find_encoding(path, requested).codec))
+        except UnicodeEncodeError:
+            shown = name.encode("utf-8", errors="backslashreplace").decode()
+            yield Rejection(str(folder), number, "has a file name that is not valid Unicode", id=shown)
         except FileProblemError as error:
             yield Rejection(str(folder), number, f"cannot be read: {error.problem}", id=name)
         except OSError as error:

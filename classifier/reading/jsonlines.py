@@ -95,9 +95,10 @@ def _objects(path: Path, codec: str) -> Iterator[tuple[int, str, dict[str, Any] 
             continue
         number += 1
         try:
-            yield number, raw, parse_object(raw)
+            parsed: dict[str, Any] | str = parse_object(raw)
         except ValueError as error:
-            yield number, raw, str(error)
+            parsed = str(error)
+        yield number, raw, parsed
 
 
 def _rows(path: Path, codec: str, columns: tuple[str, ...]) -> Iterator[Row | Rejection]:
@@ -121,8 +122,9 @@ def _collect(path: Path, codec: str, keys: dict[str, None]) -> Iterator[Row | Re
 
 def _refuse_whole_document(path: Path, codec: str) -> None:
     """Raise when the file is one JSON value over many lines."""
-    first = next((line.strip() for line in text_lines(path, codec) if line.strip()), "")
-    if first.startswith("[") or first == "{":
+    lines = filter(None, map(str.strip, text_lines(path, codec)))
+    first, is_only = next(lines, ""), next(lines, None) is None
+    if first == "{" or (first.startswith("[") and (is_only or not first.endswith("]"))):
         what = "list" if first.startswith("[") else "object"
         remedy = "write one object per line, without brackets around them and commas between them"
         raise FileProblemError(path, f"it is one JSON {what} over the whole file", remedy)

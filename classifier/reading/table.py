@@ -77,7 +77,8 @@ class Table:
         """
         n_read = 0
         try:
-            for n_read, row in enumerate(self.read_rows(), start=1):  # noqa: B007 (counted for the check below)
+            for row in self.read_rows():
+                n_read += 1
                 yield row
         except OSError as error:
             raise self._changed(error.strerror or str(error)) from error

@@ -24,6 +24,9 @@ class Literal(str):
     __slots__ = ()
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def to_json(value: Any) -> str:
     """Write a cell as JSON, numbers as they were written.
 
@@ -39,17 +42,17 @@ def to_json(value: Any) -> str:
         One line, non-ASCII characters unescaped.
     """
     value = _plain(value)
-    if isinstance(value, Literal):
-        return str(value)
+    if isinstance(value, str):
+        return str(value) if isinstance(value, Literal) else _encode(value)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{to_json(str(key))}: {to_json(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(to_json, value)) + "]"
     if isinstance(value, float) and math.isnan(value):
         return "null"
-    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return json.dumps(value, ensure_ascii=False)
-    return json.dumps(_shown(value), ensure_ascii=False)
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return _encode(value)
+    return _encode(_shown(value))
 
 
 def to_text(value: Any) -> str | None:

@@ -25,6 +25,7 @@ import numpy as np
 from classifier.datamodels import Document
 from classifier.errors import BundleRefusedError, OutputError
 from classifier.files import file_sha256, sync_path
+from classifier.storage.arrays import map_array
 from classifier.storage.documents import DOCUMENTS_FILE, OFFSETS_FILE, DocumentStore, write_documents
 
 FORMAT = 1
@@ -89,12 +90,12 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         _write_files(bundle, temporary)
         temporary.chmod(0o755)
         sync_path(temporary)
-        temporary.rename(folder)
+        temporary = temporary.rename(folder)
         sync_path(folder.parent)
+        temporary = None
     except OSError as error:
-        raise OutputError(
-            folder, f"the model could not be saved ({error.strerror})", "free the disk or path"
-        ) from error
+        problem = f"the model could not be saved ({error.strerror or error})"
+        raise OutputError(folder, problem, "free the disk or path") from error
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -119,20 +120,23 @@ def load_bundle(folder: Path) -> Bundle:
         When anything is missing, added, altered, newer or not plain data; the reason is named.
     """
     manifest = read_manifest(folder)
-    _check_entries(folder)
-    _check_files(folder, manifest["files"])
-    arrays = {name: _load_array(folder, name) for name in ARRAYS}
-    n_documents = len(arrays["embeddings"])
     try:
+        _check_entries(folder)
+        _check_files(folder, manifest["files"])
+        arrays = {name: map_array(folder / f"{name}.npy", *kind) for name, kind in ARRAYS.items()}
         documents = DocumentStore(folder)
-    except ValueError as error:
-        raise BundleRefusedError(folder, str(error)) from error
-    if not n_documents == len(arrays["document_labels"]) == len(documents):
-        raise BundleRefusedError(folder, "its documents, labels and vectors differ in number")
-    try:
         card = (folder / CARD_FILE).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise BundleRefusedError(folder, f"{CARD_FILE} is not text") from error
+    except OSError as error:
+        raise BundleRefusedError(folder, f"it cannot be read ({error.strerror or error})") from error
+    except BundleRefusedError:
+        raise
+    except ValueError as error:
+        raise BundleRefusedError(folder, str(error)) from error
+    n_documents = len(arrays["embeddings"])
+    if not n_documents == len(arrays["document_labels"]) == len(documents):
+        raise BundleRefusedError(folder, "its documents, labels and vectors differ in number")
     return Bundle(manifest["facts"], arrays, documents, card)
 
 
@@ -145,7 +149,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         When it is missing, damaged, foreign or newer.
     """
     path = folder / MANIFEST_FILE
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise BundleRefusedError(folder, "it is not a folder", "give the folder of a saved model")
     if path.is_symlink() or not path.is_file():
         raise BundleRefusedError(folder, f"it has no {MANIFEST_FILE}", "give the folder of a saved model")
@@ -153,6 +157,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleRefusedError(folder, f"{MANIFEST_FILE} is larger than {MAX_MANIFEST_BYTES >> 20} MB")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
+        checksum = _manifest_sha256(manifest) if isinstance(manifest, dict) else ""
+    except OSError as error:
+        raise BundleRefusedError(folder, f"it cannot be read ({error.strerror or error})") from error
     except (ValueError, RecursionError) as error:
         raise BundleRefusedError(folder, f"{MANIFEST_FILE} is not valid JSON") from error
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
@@ -164,7 +171,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"its format is {number!r}, and this version reads {sorted(_READABLE)}",
             "upgrade document-classifier, or train again",
         )
-    if manifest.get("manifest_sha256") != _manifest_sha256(manifest):
+    if manifest.get("manifest_sha256") != checksum:
         raise BundleRefusedError(folder, f"{MANIFEST_FILE} was altered (its checksum does not match)")
     if not isinstance(manifest.get("facts"), dict) or not isinstance(manifest.get("files"), dict):
         raise BundleRefusedError(folder, f"{MANIFEST_FILE} lacks its facts or its list of files")
@@ -179,14 +186,19 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
             raise ValueError(f"{name} has {array.ndim} dimensions instead of {n_dims}")
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
     write_documents(folder, bundle.documents)
-    (folder / CARD_FILE).write_text(bundle.card, encoding="utf-8")
+    (folder / CARD_FILE).write_bytes(_utf8(bundle.card))
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in FILES}
     manifest: dict[str, Any] = {"kind": KIND, "format": FORMAT, "facts": bundle.facts, "files": files}
     manifest["manifest_sha256"] = _manifest_sha256(manifest)
     text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
-    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
+    (folder / MANIFEST_FILE).write_bytes(_utf8(text))
     for name in (*FILES, MANIFEST_FILE):
         sync_path(folder / name)
+
+
+def _utf8(text: str) -> bytes:
+    """Encode a text; half characters, as in names of files that are no UTF-8, become JSON's escapes."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _check_entries(folder: Path) -> None:
@@ -218,17 +230,12 @@ def _check_files(folder: Path, listed: Mapping[str, Any]) -> None:
             raise BundleRefusedError(folder, f"{name!r} was altered (its checksum does not match)")
 
 
-def _load_array(folder: Path, name: str) -> np.ndarray:
-    """Map an array of plain numbers; anything else is refused unread."""
-    path = folder / f"{name}.npy"
-    dtype, n_dims = ARRAYS[name]
+def _is_folder(path: Path) -> bool:
+    """Tell whether a path is a folder; one that the system cannot even look up is none."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError) as error:
-        raise BundleRefusedError(folder, f"'{name}.npy' is not a plain array") from error
-    if not isinstance(array, np.ndarray) or array.dtype.str != dtype or array.ndim != n_dims:
-        raise BundleRefusedError(folder, f"'{name}.npy' is not an array of {n_dims} dimensions of type {dtype}")
-    return array
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _manifest_sha256(manifest: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from classifier.datamodels import Document
 from classifier.errors import BundleRefusedError
+from classifier.storage.arrays import map_array
 
 DOCUMENTS_FILE = "documents.jsonl"
 OFFSETS_FILE = "documents_offsets.npy"
@@ -43,12 +44,8 @@ class DocumentStore(Sequence[Document]):
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / DOCUMENTS_FILE
-        try:
-            self._offsets = np.load(folder / OFFSETS_FILE, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError, SyntaxError, TypeError) as error:
-            raise ValueError(f"{OFFSETS_FILE!r} is not a plain array") from error
-        plain = self._offsets.ndim == 1 and self._offsets.dtype.str == "<i8" and len(self._offsets) > 0
-        if not plain or self._offsets[0] != 0 or self._offsets[-1] != self._path.stat().st_size:
+        self._offsets = map_array(folder / OFFSETS_FILE, "<i8", 1)
+        if len(self._offsets) == 0 or self._offsets[0] != 0 or self._offsets[-1] != self._path.stat().st_size:
             raise ValueError(f"{OFFSETS_FILE!r} does not fit {DOCUMENTS_FILE!r}")
         if (np.diff(self._offsets) <= 0).any():
             raise ValueError(f"{OFFSETS_FILE!r} is not in order")
@@ -76,8 +73,8 @@ class DocumentStore(Sequence[Document]):
     def __iter__(self) -> Iterator[Document]:
         """Read all documents in order."""
         with self._path.open("rb") as stream:
-            for position, line in enumerate(stream):
-                yield _parse(line, position, self._path)
+            for position, n_bytes in enumerate(np.diff(self._offsets)):
+                yield _parse(stream.read(int(n_bytes)), position, self._path)
 
 
 def _parse(line: bytes, position: int, path: Path) -> Document:

@@ -92,9 +92,9 @@ class Registry:
             When the folder cannot be written.
         """
         self.check_name(name)
+        meant = self.promoted(name)
         while True:
-            taken = [int(version) for version in self._versions(name)]
-            version = str(max(taken, default=0) + 1)
+            version = self._next_version(name)
             try:
                 save(self.models_dir / name / version)
             except OutputError:
@@ -102,8 +102,10 @@ class Registry:
                     continue
                 raise
             break
-        if promote or self.promoted(name) is None:
+        if promote or meant is None:
             self.promote(name, version)
+        elif self.promoted(name) == version:  # the note was lost, and the newest is another one now
+            self.promote(name, meant)
         return self.find(f"{name}@{version}")
 
     def models(self) -> list[ModelVersion]:
@@ -164,6 +166,7 @@ class Registry:
             descriptor, temporary = tempfile.mkstemp(prefix=".promoted-", dir=folder)
             with os.fdopen(descriptor, "w", encoding="ascii") as stream:
                 stream.write(version + "\n")
+            Path(temporary).chmod(0o644)
             sync_path(Path(temporary))
             Path(temporary).replace(folder / PROMOTED_FILE)
             sync_path(folder)
@@ -215,6 +218,12 @@ class Registry:
                 f"{excerpt(name)} cannot be a model's name",
                 "use up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit",
             )
+
+    def _next_version(self, name: str) -> str:
+        """Return the first number above everything that is there, also above what is no bundle."""
+        folder = self.models_dir / name
+        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        return str(max((int(entry) for entry in names if _VERSION.fullmatch(entry)), default=0) + 1)
 
     def _versions(self, name: str) -> list[str]:
         """Return the version numbers of a name, rising."""

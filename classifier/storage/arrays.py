@@ -1,0 +1,53 @@
+"""Plain arrays of a bundle, opened without a parser that runs on what a stranger wrote.
+
+``numpy.load`` hands the header of a ``.npy`` file to Python's own parser, and takes zip files for
+arrays. Here a header either looks exactly as `numpy.save` writes it for plain numbers, or the file
+is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+
+_START = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(rb"\{'descr': '([<|][fiu][1248])', 'fortran_order': False, 'shape': \(([0-9, ]{1,80})\), \} *\n")
+_SHAPE = re.compile(rb"[0-9]{1,15}(, [0-9]{1,15})*,?")
+
+
+def map_array(path: Path, dtype: str, n_dims: int) -> np.ndarray:
+    """Map a file of plain numbers into memory, read-only.
+
+    Parameters
+    ----------
+    path : Path
+        A file written by `numpy.save`.
+    dtype : str
+        The type it must have, such as ``<f4``.
+    n_dims : int
+        The number of dimensions it must have.
+
+    Raises
+    ------
+    ValueError
+        When it is anything else, or longer or shorter than its shape says.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(len(_START) + 2)
+        header = stream.read(int.from_bytes(start[len(_START) :], "little"))
+    found = _HEADER.fullmatch(header)
+    shape_text = found[2] if found else b""
+    if not start.startswith(_START) or found is None or not _SHAPE.fullmatch(shape_text):
+        raise ValueError(f"{path.name!r} is not a plain array")
+    shape = tuple(int(length) for length in shape_text.split(b",") if length)
+    if found[1].decode() != dtype or len(shape) != n_dims:
+        raise ValueError(f"{path.name!r} is not an array of type {dtype} with {n_dims} dimensions")
+    offset = len(start) + len(header)
+    if path.stat().st_size != offset + math.prod(shape) * np.dtype(dtype).itemsize:
+        raise ValueError(f"{path.name!r} is not as long as its shape says")
+    if 0 in shape:
+        return np.zeros(shape, dtype=dtype)
+    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)

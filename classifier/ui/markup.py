@@ -1,0 +1,285 @@
+"""HTML for what a model says. Pure: values in, a string out; whatever a text, label or name holds stays inert."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from classifier.datamodels import STATUS_EMPTY, Neighbor, Prediction, Rejection
+
+VERY_SURE, FAIRLY_SURE = 0.9, 0.6
+SNIPPET_CHARACTERS = 170
+PASSAGE_CHARACTERS = 20_000
+LISTED_REJECTIONS = 100
+ELLIPSIS = "\u00a0…"
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_LINK = re.compile(r"(?i)(?<=www)(?=\.)|(?<=http)(?=s?:)|(?=@[-\w]+\.)")
+_NO_COLOR = "#7a8190"
+_WORD_JOINER = "\u2060"
+
+
+def escaped(value: object) -> str:
+    """Make a value safe inside an element or a quoted attribute.
+
+    Examples
+    --------
+    >>> escaped('<b title="x">')
+    '&lt;b title=&quot;x&quot;&gt;'
+    """
+    return html.escape(str(value).encode("utf-8", "replace").decode())
+
+
+def unformatted(text: str) -> str:
+    r"""Make a text safe where only Markdown can be written, such as on a button: no mark means anything.
+
+    Lines are joined, and an invisible character keeps addresses from becoming links.
+
+    Examples
+    --------
+    >>> print(unformatted("![x](a.b)\n    *c*"))
+    \!\[x\]\(a\.b\) \*c\*
+    """
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    return _PUNCTUATION.sub(r"\\\1", _LINK.sub(_WORD_JOINER, line))
+
+
+def shortened(text: str, length: int = SNIPPET_CHARACTERS) -> str:
+    """Return the beginning of a text on one line, cut between words where that is possible."""
+    line = " ".join(text[: 4 * length].split())
+    if len(line) <= length and len(text) <= 4 * length:
+        return line
+    start = line[:length]
+    at_word = start.rpartition(" ")[0]
+    return (at_word if len(at_word) > length / 2 else start).rstrip(" ,;:.-") + ELLIPSIS
+
+
+def percentage(share: float) -> str:
+    """Write a share in [0, 1]; never 100 or 0 unless it is.
+
+    Examples
+    --------
+    >>> percentage(0.9999), percentage(0.5), percentage(0.0001)
+    ('> 99.9 %', '50.0 %', '< 0.1 %')
+    """
+    if 0.9995 <= share < 1:
+        return "> 99.9 %"
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return f"{100 * share:.1f} %"
+
+
+def label_colors(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the colour of each label, in the model's order; grey in place of anything that is no colour."""
+    return {
+        label["name"]: label["color"] if _COLOR.fullmatch(str(label["color"])) else _NO_COLOR
+        for label in facts["labels"]
+    }
+
+
+def heading(title: str, lead: str) -> str:
+    """Head a page."""
+    return f'<div class="dc"><h1>{escaped(title)}</h1><p class="lead">{escaped(lead)}</p></div>'
+
+
+def section(title: str, note: str = "") -> str:
+    """Head a part of a page."""
+    note = f'<p class="small">{escaped(note)}</p>' if note else ""
+    return f'<div class="dc"><h2>{escaped(title)}</h2>{note}</div>'
+
+
+def certainty(prediction: Prediction) -> str:
+    """Put the confidence of an answer into words; when in doubt, name both labels."""
+    if prediction.confidence >= VERY_SURE:
+        return "<strong>Very sure</strong>"
+    if prediction.confidence >= FAIRLY_SURE:
+        return "<strong>Fairly sure</strong>"
+    names = [f'<em class="user">{escaped(label)}</em>' for label, _ in prediction.top(2)]
+    return f"<strong>Unsure</strong> between {' and '.join(names)}"
+
+
+def result(
+    prediction: Prediction, colors: Mapping[str, str], text: str, *, n_shown: int, max_tokens: int, name: str = ""
+) -> str:
+    """Show one answer: label, confidence, bars, and how much of the text was read.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        The answer.
+    colors : mapping of str to str
+        The colour of each label.
+    text : str
+        What was read.
+    n_shown : int
+        How many labels get a bar.
+    max_tokens : int
+        How much the encoder reads at once.
+    name : str
+        The file the text came from, if any.
+    """
+    source = f'<p class="small user">{escaped(name)}</p>' if name else ""
+    if prediction.status == STATUS_EMPTY:
+        return (
+            f'<section class="dc result">{source}<h2>There is nothing to read</h2>'
+            '<p class="sure">The text is empty, or holds only characters that the encoder does not know. '
+            "No label is guessed for it.</p></section>"
+        )
+    shares = prediction.top(n_shown)
+    return (
+        f'<section class="dc result" style="{_label_style(colors, prediction.label)}">{source}'
+        f'<h2 class="user">{escaped(prediction.label)}</h2>'
+        f'<p class="sure">{certainty(prediction)} · '
+        f'<span class="number">{percentage(prediction.confidence)}</span></p>'
+        f"{bars([(label, share, percentage(share)) for label, share in shares], colors)}"
+        f'<p class="facts small">{_reading(prediction.used_fraction, text, max_tokens)}</p></section>'
+    )
+
+
+def bars(rows: Iterable[tuple[str, float, str]], colors: Mapping[str, str]) -> str:
+    """Draw shares as aligned bars: a label, its share in [0, 1], and what to write beside it."""
+    items = (
+        f'<li><span class="name user">{escaped(label)}</span>{_track(share, _label_style(colors, label))}'
+        f'<span class="number">{escaped(value)}</span></li>'
+        for label, share, value in rows
+    )
+    return f'<ol class="bars">{"".join(items)}</ol>'
+
+
+def neighbors(found: Sequence[Neighbor], colors: Mapping[str, str]) -> str:
+    """Show training documents as cards, nearest first."""
+    if not found:
+        return '<p class="dc small">No training document to compare with.</p>'
+    return f'<div class="dc cards">{"".join(_card(neighbor, colors) for neighbor in found)}</div>'
+
+
+def model_card(facts: Mapping[str, Any]) -> str:
+    """Show what a model learned from and how good it is."""
+    metrics = facts["metrics"]
+    created = datetime.fromisoformat(facts["created"])
+    rows = [
+        ("Trained", f"{created.day} {created:%B %Y}"),
+        ("Documents", f"{facts['data']['n_documents']:,}"),
+        ("Labels", f"{len(facts['labels']):,}"),
+    ]
+    measured = "Not measured: no label has two documents."
+    if metrics:
+        low, high = metrics["accuracy_interval"]
+        rows.append(("Accuracy", f"{percentage(metrics['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})"))
+        measured = f"95 % interval; measured on {facts['measured_on']}."
+    listed = "".join(f"<dt>{escaped(term)}</dt><dd>{escaped(value)}</dd>" for term, value in rows)
+    return (
+        f'<div class="dc model"><dl>{listed}</dl>'
+        f'<p class="small" style="margin-top: 0.5rem">{escaped(measured)}</p>'
+        '<p class="small private">Text stays on this machine.</p></div>'
+    )
+
+
+def no_model(models_dir: Path) -> str:
+    """Say what to do where there is no model yet."""
+    return (
+        '<div class="dc steps"><h1>No model yet</h1><p class="lead">This page sorts documents into your own labels, '
+        "with a confidence and the training documents they resemble. It needs a model first, trained from a "
+        "file with a column of texts and a column of labels.</p>"
+        f'<p class="small" style="margin-top: 0.8rem">Models are looked for in <code>{escaped(models_dir.absolute())}'
+        "</code> (set <code>CLASSIFIER_MODELS_DIR</code> for another folder).</p></div>"
+    )
+
+
+def preview(texts: Sequence[str]) -> str:
+    """Show the first texts of a column."""
+    items = "".join(f'<li class="small user">{escaped(shortened(text))}</li>' for text in texts)
+    return f'<ul class="dc quoted preview">{items}</ul>' if items else '<p class="dc small">This column is empty.</p>'
+
+
+def table_summary(predictions: Sequence[Prediction], n_rejected: int, colors: Mapping[str, str]) -> str:
+    """Count what became of the rows of a table."""
+    n_empty = sum(prediction.status == STATUS_EMPTY for prediction in predictions)
+    n_answered = len(predictions) - n_empty
+    labels = Counter(prediction.label for prediction in predictions if prediction.label)
+    parts = [f"{_counted(n_answered, 'row')} answered"]
+    parts += [f"{n_empty:,} with nothing to read"] if n_empty else []
+    parts += [f"{n_rejected:,} rejected"] if n_rejected else []
+    rows = [(label, count / n_answered, f"{count:,}") for label, count in labels.most_common(12)]
+    return f'<section class="dc"><h2>{escaped(", ".join(parts))}</h2>{bars(rows, colors)}</section>'
+
+
+def rejected_rows(rejections: Sequence[Rejection]) -> str:
+    """List rows that could not be read, with the reason for each."""
+    items = [f"Row {rejection.row:,} {rejection.reason}" for rejection in rejections[:LISTED_REJECTIONS]]
+    n_more = len(rejections) - len(items)
+    items += [f"and {_counted(n_more, 'more row')}"] if n_more else []
+    listed = "".join(f'<li class="small user">{escaped(item)}</li>' for item in items)
+    return (
+        '<section class="dc"><h2>Rejected rows</h2><p class="small">They are not part of the download.</p>'
+        f'<ul class="rejected">{listed}</ul></section>'
+    )
+
+
+def row_heading(row: int, document_id: str, text: str) -> str:
+    """Head the full answer to one row of a table with its text."""
+    return (
+        f'<section class="dc"><h2>Row {row:,} <span class="small user">{escaped(document_id)}</span></h2>'
+        f'<div class="quoted">{_passage(text)}</div></section>'
+    )
+
+
+def _card(neighbor: Neighbor, colors: Mapping[str, str]) -> str:
+    """Draw one training document."""
+    style = _label_style(colors, neighbor.label)
+    return (
+        f'<article class="card"><header style="{style}"><span class="chip user">{escaped(neighbor.label)}</span>'
+        f'<span class="id small user">{escaped(neighbor.id)}</span>'
+        f'<span class="similarity" title="cosine similarity">{_track(neighbor.similarity, style)}'
+        f'<span class="number">{neighbor.similarity:.2f}</span></span></header>{_passage(neighbor.text)}</article>'
+    )
+
+
+def _passage(text: str) -> str:
+    """Show a text, folded where it is long."""
+    start = shortened(text)
+    if not start.endswith(ELLIPSIS) and "\n" not in text.strip():
+        return f'<p class="user">{escaped(start)}</p>'
+    n_more = len(text) - PASSAGE_CHARACTERS
+    more = f" … and {n_more:,} more characters" if n_more > 0 else ""
+    return (
+        f'<details><summary><span class="start user">{escaped(start)}</span></summary>'
+        f'<div class="passage">{escaped(text[:PASSAGE_CHARACTERS].strip() + more)}</div></details>'
+    )
+
+
+def _reading(used_fraction: float, text: str, max_tokens: int) -> str:
+    """Say how much of a text was read, and how long it is."""
+    n_words = len(text.split())
+    if used_fraction >= 1:
+        read = "The whole text was read"
+    else:
+        share = min(int(1000 * used_fraction), 999) / 10
+        read = f"{share:.1f} % of the text was read; the rest has characters that the encoder does not know"
+    if n_words > max_tokens:
+        read += f", in parts of up to {max_tokens:,} tokens, to its end"
+    length = f"{_counted(n_words, 'word')}, {_counted(len(text), 'character')}"
+    return f"<span>{escaped(read)}</span><span>{length}</span>"
+
+
+def _counted(n: int, noun: str) -> str:
+    """Write a number of things."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _track(share: float, style: str) -> str:
+    """Draw a bar; the number beside it says the same in writing."""
+    width = 100 * min(max(share, 0.0), 1.0)
+    return (
+        f'<span class="track" aria-hidden="true"><span class="fill" style="{style}width: {width:.1f}%"></span></span>'
+    )
+
+
+def _label_style(colors: Mapping[str, str], label: str) -> str:
+    """Return the declaration of a label's colour."""
+    return f"--label: {colors.get(label, _NO_COLOR)};"

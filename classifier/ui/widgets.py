@@ -1,0 +1,217 @@
+"""What a page is made of: each function draws one thing and returns what the visitor put in."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from classifier.datamodels import Neighbor, Prediction
+from classifier.errors import ClassifierError
+from classifier.reading.documents import Record
+from classifier.storage.registry import ModelVersion
+from classifier.ui import markup, state
+from classifier.ui.style import CSS
+from classifier.ui.uploads import ROW_LIMIT, TableAnswers, UploadedTable
+
+SHOWN_LABELS = 5
+NEIGHBOR_COUNTS = (5, 10, 20)
+TABLE_PIXELS = 388
+TABLE_TEXT_CHARACTERS = 400
+FIRST_SCREEN_PIXELS = 680
+TRAIN_COMMAND = "classifier train data/support_tickets.csv --name tickets"
+
+
+def style() -> None:
+    """Bring the style sheet to the page."""
+    st.html(CSS)
+
+
+def problem(error: ClassifierError) -> None:
+    """Show a mistake that the visitor can mend."""
+    st.error(markup.unformatted(str(error)))
+
+
+def first_screen(models_dir: Path) -> None:
+    """Say what to do where there is no model yet."""
+    with st.container(width=FIRST_SCREEN_PIXELS):
+        st.html(markup.no_model(models_dir))
+        st.html(markup.section("Train one on the sample data"))
+        st.code(TRAIN_COMMAND, language="bash")
+        st.html(markup.section("Or let make do everything: train, measure, predict, serve"))
+        st.code("make run", language="bash")
+        st.button("Look again", type="primary")
+
+
+def pick_model(models: Sequence[ModelVersion]) -> ModelVersion:
+    """Choose a model; the first promoted one to begin with."""
+    promoted = next((index for index, model in enumerate(models) if model.promoted), 0)
+    return st.selectbox(
+        "Model",
+        models,
+        index=promoted,
+        format_func=lambda model: f"{model.reference} · promoted" if model.promoted else model.reference,
+    )
+
+
+def input_box(*, can_clear: bool) -> UploadedFile | None:
+    """Take a text or a file; what is in the text box is asked about by `state.ask_text`."""
+    st.text_area(
+        "Text",
+        key=state.TEXT_KEY,
+        height=190,
+        placeholder="Paste a text …",
+        label_visibility="collapsed",
+        on_change=state.ask_text,
+    )
+    with st.container(horizontal=True):
+        st.button("Classify", type="primary", shortcut="Ctrl+Enter", on_click=state.ask_text)
+        if can_clear:
+            st.button("Clear", type="tertiary", on_click=state.clear)
+    return st.file_uploader(
+        f"Or a file: one text (.txt, .md), or a table with up to {ROW_LIMIT:,} texts (.csv)",
+        type=["txt", "md", "csv"],
+        key=state.upload_key(),
+        on_change=state.ask_file,
+    )
+
+
+def examples(opened: state.OpenModel) -> None:
+    """Offer training documents to try."""
+    st.html(markup.section("Try an example", "Short documents that the model was trained on"))
+    for index, document in enumerate(opened.examples):
+        st.button(
+            markup.unformatted(markup.shortened(document.text)),
+            key=f"example-{index}",
+            width="stretch",
+            wrap=True,
+            on_click=state.ask_example,
+            args=(document,),
+        )
+
+
+def result(opened: state.OpenModel, prediction: Prediction, text: str, name: str) -> None:
+    """Show one answer."""
+    n_labels = len(prediction.probabilities)
+    place = st.container()
+    show_all = n_labels > SHOWN_LABELS and st.toggle(f"Show all {n_labels} labels", key="all-labels")
+    place.html(
+        markup.result(
+            prediction,
+            opened.colors,
+            text,
+            n_shown=n_labels if show_all else SHOWN_LABELS,
+            max_tokens=opened.classifier.contract_.max_tokens,
+            name=name,
+        )
+    )
+
+
+def neighbor_filter(opened: state.OpenModel) -> tuple[str | None, int]:
+    """Choose the label (None for all of them) and the number of similar documents."""
+    st.html(markup.section("Similar training documents"))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        label = st.selectbox(
+            "Label",
+            [None, *opened.colors],
+            format_func=lambda name: "All labels" if name is None else name,
+            key=f"label-of-{opened.reference}",
+            label_visibility="collapsed",
+        )
+        n_shown = st.segmented_control(
+            "Number", NEIGHBOR_COUNTS, default=NEIGHBOR_COUNTS[0], required=True, label_visibility="collapsed"
+        )
+    return label, n_shown or NEIGHBOR_COUNTS[0]
+
+
+def neighbors(opened: state.OpenModel, found: Sequence[Neighbor]) -> None:
+    """Show similar training documents."""
+    st.html(markup.neighbors(found, opened.colors))
+
+
+def pick_text_column(table: UploadedTable) -> str | None:
+    """Choose the column of the texts and show what it holds; None until one is chosen."""
+    columns = table.table.columns
+    found = None if table.text_column is None else columns.index(table.text_column)
+    column = st.selectbox("Column with the texts", columns, index=found, placeholder="Choose one")
+    if column is not None:
+        st.html(markup.preview(table.samples(column)))
+    return column
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int], None]]:
+    """Give a function that shows how many rows are done; the bar leaves when they all are."""
+    place = st.empty()
+
+    def report(n_done: int, n_rows: int) -> None:
+        place.progress(n_done / n_rows, f"{n_done:,} of {n_rows:,} rows")
+
+    yield report
+    place.empty()
+
+
+def table_summary(opened: state.OpenModel, table: UploadedTable, answers: TableAnswers) -> None:
+    """Count what became of the rows, offer the answers as a file, and say what is not part of it."""
+    st.html(markup.table_summary(answers.predictions, len(answers.rejections), opened.colors))
+    name = _download_name(table.name)
+    st.download_button("Download CSV", answers.csv, file_name=name, mime="text/csv", on_click="ignore")
+    if table.n_rows > ROW_LIMIT:
+        st.warning(f"This page answers the first {ROW_LIMIT:,} of {table.n_rows:,} rows. For all of them, run:")
+        file = shlex.quote(table.name)
+        st.code(f"classifier predict {opened.reference} {file} --output answers.csv", language="bash")
+    if answers.rejections:
+        st.html(markup.rejected_rows(answers.rejections))
+
+
+def table_answers(opened: state.OpenModel, answers: TableAnswers, *, key: str) -> int | None:
+    """Show the answers of a table; return the position of the row that is chosen, if any."""
+    st.html(markup.section("Answers", "Choose a row to see its full answer"))
+    pairs = list(zip(answers.records, answers.predictions, strict=True))
+    rows = {
+        "id": [record.document.id for record, _ in pairs],
+        "label": [[answer.label] if answer.label else [] for _, answer in pairs],
+        "confidence": [100 * answer.confidence if answer.label else None for _, answer in pairs],
+        "status": [answer.status for _, answer in pairs],
+        "text": [markup.shortened(record.document.text, TABLE_TEXT_CHARACTERS) for record, _ in pairs],
+    }
+    event = st.dataframe(
+        rows,
+        hide_index=True,
+        height=min(38 + 35 * len(pairs), TABLE_PIXELS),
+        column_config=_columns(opened),
+        on_select="rerun",
+        selection_mode="single-row",
+        key=key,
+    )
+    chosen: list[int] = event["selection"]["rows"]
+    return chosen[0] if chosen else None
+
+
+def row_heading(record: Record) -> None:
+    """Head the full answer to one row of a table."""
+    st.html(markup.row_heading(record.row.number, record.document.id, record.document.text))
+
+
+def _columns(opened: state.OpenModel) -> dict[str, Any]:
+    """Say how the columns of answers are drawn."""
+    options = opened.colors
+    return {
+        "id": st.column_config.TextColumn(width="small"),
+        "label": st.column_config.MultiselectColumn(options=list(options), color=list(options.values())),
+        "confidence": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
+        "status": st.column_config.TextColumn(width="small"),
+        "text": st.column_config.TextColumn(width="large"),
+    }
+
+
+def _download_name(name: str) -> str:
+    """Name the answers after the visitor's file."""
+    stem = re.sub(r"[^\w.-]+", "-", PurePath(name).stem).strip("-.")[:80]
+    return f"{stem or 'answers'}.predicted.csv"

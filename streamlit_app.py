@@ -1,0 +1,8 @@
+"""The web page: navigation, nothing else. Start it with ``streamlit run streamlit_app.py``."""
+
+import streamlit as st
+
+from classifier.ui import classify
+
+st.set_page_config(page_title="Document classifier", page_icon="🗂️", layout="wide")
+st.navigation([st.Page(classify.show, title="Classify", default=True)]).run()

@@ -1,0 +1,98 @@
+"""The plug point for embedders, and whole folders loaded through it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_origin import copied, replaced, with_module
+
+from classifier import load_embedder
+from classifier.embedding.contract import Embedder, MeasuresCoverage
+from classifier.embedding.embedders import DEFAULT_EMBEDDER, EMBEDDERS
+from classifier.errors import ClassifierError, EmbedderError, EmbedderNotFoundError
+
+TEXTS = ["a letter from the bank", "", "two words"]
+
+
+@pytest.fixture(scope="module")
+def local_copy(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    """Load a copy of the default model from a plain folder."""
+    return load_embedder(str(copied(tmp_path_factory.mktemp("models") / "copy")))
+
+
+def test_a_local_copy_is_the_same_encoder(local_copy: Embedder, encoder: Embedder) -> None:
+    """A model copied into a folder gives the same vectors, and its contract agrees."""
+    assert np.array_equal(local_copy.encode(TEXTS), encoder.encode(TEXTS))
+    assert local_copy.contract.model_id != encoder.contract.model_id
+    encoder.contract.require_same(local_copy.contract)
+
+
+def test_embedders_keep_the_protocol(local_copy: Embedder) -> None:
+    """Vectors have the promised shape, precision and length, and coverage is measured."""
+    vectors = local_copy.encode(TEXTS)
+    assert vectors.shape == (3, local_copy.contract.dimension)
+    assert vectors.dtype == np.dtype(local_copy.contract.dtype)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 0, 1], abs=1e-6)
+    assert isinstance(local_copy, MeasuresCoverage)
+    assert local_copy.coverage(TEXTS).tolist() == [1, 0, 1]
+
+
+def test_a_family_may_be_named(local_copy: Embedder) -> None:
+    """A prefix chooses the family, and what follows is its own business."""
+    name = f"transformer:{local_copy.contract.model_id}"
+    assert load_embedder(name, download=False).contract == local_copy.contract
+
+
+@pytest.mark.parametrize("family", EMBEDDERS)
+def test_every_family_refuses_what_it_cannot_find(family: str) -> None:
+    """Unknown names are refused by each family in one sentence."""
+    with pytest.raises(EmbedderNotFoundError) as caught:
+        load_embedder(f"{family}:somebody/no-such-model", download=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_family_is_a_name_like_any_other() -> None:
+    """A colon alone does not choose a family, and nothing by this name is found."""
+    with pytest.raises(EmbedderNotFoundError, match="bogus:thing"):
+        load_embedder("bogus:thing", download=False)
+    assert DEFAULT_EMBEDDER not in EMBEDDERS
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", b""),
+        ("model.safetensors", b"\xff" * 1000),
+        ("tokenizer.json", "{}"),
+        ("tokenizer.json", "not JSON"),
+        ("config.json", "[1]"),
+        ("config.json", '{"model_type": "no-such-architecture"}'),
+        ("1_Pooling/config.json", "{}"),
+        ("modules.json", "[]"),
+        ("modules.json", with_module("sentence_transformers.nowhere.Pooling", "")),
+        ("adapter_config.json", '{"base_model_name_or_path": "somewhere"}'),
+    ],
+)
+def test_damaged_folders_are_one_sentence(tmp_path: Path, file: str, content: Any) -> None:
+    """Whatever is wrong with a folder, no library's traceback reaches the user."""
+    folder = copied(tmp_path / "model")
+    replaced(folder / file, content)
+    with pytest.raises(EmbedderError) as caught:
+        load_embedder(str(folder))
+    assert isinstance(caught.value, ClassifierError)
+    assert "\n" not in str(caught.value)
+
+
+def test_pickled_weights_are_never_opened(tmp_path: Path) -> None:
+    """A pickle beside good weights stays closed: loading leaves no trace of it."""
+    trace = tmp_path / "trace"
+    folder = copied(tmp_path / "model")
+    payload = f"cbuiltins\nopen\n(V{trace}\nVw\ntR.".encode()
+    replaced(folder / "pytorch_model.bin", payload)
+    assert load_embedder(str(folder)).contract.dimension == 384
+    assert not trace.exists()
+    __import__("pickle").loads(payload).close()
+    assert trace.exists(), "the payload itself must work, or this test shows nothing"

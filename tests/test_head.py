@@ -1,0 +1,217 @@
+"""Folds, class weights and the linear head, on arrays."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from joblib import cpu_count
+from sklearn.metrics import log_loss
+from threadpoolctl import threadpool_limits
+
+from classifier.analysis.confidence import softmax
+from classifier.modeling.colors import label_colors
+from classifier.modeling.head import (
+    ALWAYS_IN_TRAINING,
+    HEADS,
+    INVERSE_REGULARISATION,
+    HeadFit,
+    assign_folds,
+    class_weights,
+    fit_logistic,
+)
+
+CLASSES = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(
+    lambda drawn: np.unique(drawn, return_inverse=True)[1].astype(np.intp)
+)
+
+
+def clouds(n_per_class: list[int], spread: float = 0.6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit vectors around one centre per class, and their shuffled classes."""
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.repeat(np.arange(len(n_per_class)), n_per_class))
+    centres = rng.normal(size=(len(n_per_class), 12))
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    vectors = (centres[y] + spread * rng.normal(size=(len(y), 12))).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), y
+
+
+@given(CLASSES, st.integers(2, 6), st.integers(0, 9))
+def test_folds_spread_every_class(y: np.ndarray, n_folds: int, seed: int) -> None:
+    """Per class, folds differ by at most one document, and no fold takes a whole class."""
+    folds = assign_folds(y, n_folds, seed)
+    used = min(n_folds, int(np.bincount(y).max()))
+    for label in np.unique(y):
+        inside = folds[y == label]
+        if len(inside) == 1:
+            assert inside[0] == ALWAYS_IN_TRAINING
+            continue
+        counts = np.bincount(inside, minlength=used)
+        assert len(counts) == used
+        assert counts.max() - counts.min() <= 1
+        assert counts.max() < len(inside)
+
+
+@given(CLASSES, st.integers(2, 6))
+def test_every_fold_has_documents(y: np.ndarray, n_folds: int) -> None:
+    """Folds are numbered without a gap, and only single documents stay out of them."""
+    folds = assign_folds(y, n_folds, 0)
+    held_out = folds[folds != ALWAYS_IN_TRAINING]
+    assert set(held_out) == set(range(held_out.max() + 1 if len(held_out) else 0))
+    assert (folds == ALWAYS_IN_TRAINING).sum() == list(Counter(y.tolist()).values()).count(1)
+
+
+@given(CLASSES, st.integers(0, 9), st.randoms(use_true_random=False))
+def test_folds_do_not_depend_on_the_names_of_classes(y: np.ndarray, seed: int, random: st.DataObject) -> None:
+    """Renaming classes leaves every document in its fold."""
+    names = list(range(int(y.max()) + 1))
+    random.shuffle(names)
+    assert np.array_equal(assign_folds(y, 5, seed), assign_folds(np.array(names)[y], 5, seed))
+
+
+def test_folds_follow_the_seed() -> None:
+    """Equal seeds give equal folds, another seed gives others."""
+    y = np.repeat([0, 1], 20)
+    assert np.array_equal(assign_folds(y, 5, 1), assign_folds(y, 5, 1))
+    assert not np.array_equal(assign_folds(y, 5, 1), assign_folds(y, 5, 2))
+
+
+def test_weights_are_the_square_root_of_rarity() -> None:
+    """A class nine times rarer weighs three times more, and the mean weight is 1."""
+    weights = class_weights(np.array([0] * 9 + [1]), 2)
+    assert weights.mean() == pytest.approx(1)
+    assert weights[-1] / weights[0] == pytest.approx(3)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[np.ndarray, np.ndarray, HeadFit]:
+    """Train a head of three unequal classes, one of which has a single document."""
+    embeddings, y = clouds([40, 25, 1])
+    return embeddings, y, fit_logistic(embeddings, y, seed=0)
+
+
+def test_head_is_plain_arrays(fitted: tuple[np.ndarray, np.ndarray, HeadFit]) -> None:
+    """Shapes, precision and arithmetic of the head are as documented."""
+    embeddings, _, fit = fitted
+    head = fit.head
+    assert (head.coef.shape, head.intercept.shape) == ((3, 12), (3,))
+    assert head.coef.dtype == head.intercept.dtype == np.float32
+    expected = softmax(embeddings @ head.coef.T + head.intercept, head.temperature)
+    assert np.allclose(head.predict_proba(embeddings), expected)
+    assert np.allclose(head.predict_proba(embeddings).sum(axis=1), 1)
+
+
+def test_single_documents_are_never_held_out(fitted: tuple[np.ndarray, np.ndarray, HeadFit]) -> None:
+    """The only document of a class has no held-out answer, every other has one."""
+    _, y, fit = fitted
+    single = y == 2
+    assert (fit.folds == ALWAYS_IN_TRAINING).tolist() == single.tolist()
+    assert not fit.held_out_proba[single].any()
+    assert np.allclose(fit.held_out_proba[~single].sum(axis=1), 1)
+    assert fit.n_folds == 5
+
+
+def test_the_race_goes_from_strong_to_weak(fitted: tuple[np.ndarray, np.ndarray, HeadFit]) -> None:
+    """Candidates are tried in order, and the chosen one is among them."""
+    fit = fitted[2]
+    assert list(fit.race) == list(INVERSE_REGULARISATION[: len(fit.race)])
+    assert fit.inverse_regularisation in fit.race
+    assert fit.race[fit.inverse_regularisation] <= max(fit.race.values())
+
+
+def test_held_out_answers_beat_guessing_and_do_not_cheat() -> None:
+    """Held-out answers are good where there is something to learn, and no better than chance where not."""
+    embeddings, y = clouds([60, 60], spread=0.3)
+    good = fit_logistic(embeddings, y).held_out_proba
+    assert (good.argmax(axis=1) == y).mean() > 0.9
+    noise = np.random.default_rng(3).integers(0, 2, len(y))
+    useless = fit_logistic(embeddings, noise).held_out_proba
+    assert log_loss(noise, useless) > 0.6
+
+
+@pytest.mark.parametrize("sizes", [[30, 30], [30, 12, 6], [9, 8, 7, 1]])
+def test_renaming_classes_permutes_probabilities(sizes: list[int]) -> None:
+    """What classes are called decides the order of columns and nothing else."""
+    embeddings, y = clouds(sizes)
+    names = np.random.default_rng(1).permutation(len(sizes))
+    if (names == np.arange(len(sizes))).all():
+        names = names[::-1]
+    plain, renamed = fit_logistic(embeddings, y), fit_logistic(embeddings, names[y])
+    assert plain.inverse_regularisation == renamed.inverse_regularisation
+    assert np.allclose(
+        plain.head.predict_proba(embeddings), renamed.head.predict_proba(embeddings)[:, names], atol=1e-3
+    )
+    assert np.allclose(plain.held_out_proba, renamed.held_out_proba[:, names], atol=1e-3)
+
+
+def test_same_seed_same_head() -> None:
+    """Training twice gives the same bits."""
+    embeddings, y = clouds([20, 20, 20])
+    one, two = (fit_logistic(embeddings, y, seed=5) for _ in range(2))
+    assert np.array_equal(one.head.coef, two.head.coef)
+    assert np.array_equal(one.held_out_proba, two.held_out_proba)
+    assert one.head.temperature == two.head.temperature
+
+
+def test_any_number_of_workers_gives_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One worker or all of them, one thread of linear algebra or all of them: the same bits."""
+    embeddings, y = clouds([40, 30, 20])
+    every = fit_logistic(embeddings, y)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert cpu_count() == 1
+    with threadpool_limits(1):
+        one = fit_logistic(embeddings, y)
+    assert np.array_equal(every.head.coef, one.head.coef)
+    assert np.array_equal(every.held_out_proba, one.held_out_proba)
+
+
+def test_two_documents_of_two_classes_are_enough() -> None:
+    """Two folds of one document per class train and measure a head."""
+    embeddings = np.eye(4, dtype=np.float32)[[0, 0, 1, 1]]
+    fit = fit_logistic(embeddings, np.array([0, 0, 1, 1]))
+    assert fit.n_folds == 2
+    assert fit.head.predict_proba(embeddings).argmax(axis=1).tolist() == [0, 0, 1, 1]
+    assert np.isfinite(fit.held_out_proba).all()
+
+
+def test_one_document_per_class_trains_without_measuring() -> None:
+    """Nothing can be held out, so nothing is claimed."""
+    fit = fit_logistic(np.eye(3, dtype=np.float32), np.array([0, 1, 2]))
+    assert (fit.n_folds, fit.race, fit.head.temperature) == (0, {}, 1.0)
+    assert not fit.held_out_proba.any()
+    assert fit.head.predict_proba(np.eye(3, dtype=np.float32)).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_many_classes_with_few_documents_train() -> None:
+    """Sixty classes of one to three documents each train without a warning."""
+    embeddings, y = clouds([1, 2, 3] * 20)
+    fit = fit_logistic(embeddings, y)
+    assert fit.head.coef.shape == (60, 12)
+    assert np.isfinite(fit.head.predict_proba(embeddings)).all()
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.integers(0, 99))
+def test_every_head_gives_distributions(sizes: list[int], seed: int) -> None:
+    """Every plugged head returns finite probabilities for classes of any size."""
+    embeddings, y = clouds(sizes, seed=seed)
+    for train in HEADS.values():
+        fit = train(embeddings, y, seed=seed)
+        proba = fit.head.predict_proba(embeddings)
+        assert proba.shape == (len(y), len(sizes))
+        assert np.allclose(proba.sum(axis=1), 1)
+        assert 0.04 < fit.head.temperature < 21
+
+
+def test_colours_differ_and_stay() -> None:
+    """The same place gives the same colour, and forty labels give forty colours."""
+    labels = [f"label {number}" for number in range(40)]
+    colors = label_colors(labels)
+    assert list(colors) == labels
+    assert len(set(colors.values())) == 40
+    assert all(len(color) == 7 and int(color[1:], 16) >= 0 for color in colors.values())
+    assert list(label_colors(labels[:3]).items()) == list(colors.items())[:3]
+    assert label_colors([]) == {}
