@@ -99,13 +99,10 @@ def train(
     data = read_labelled(file, columns)
     test = read_labelled(test_file, columns) if test_file is not None else None
     read = time.perf_counter()
-    model = DocumentClassifier(embedder, seed=seed)
-    model.fit(
-        [document.text for document in data.documents],
-        [document.label or "" for document in data.documents],
-        ids=[document.id for document in data.documents],
-        progress=progress,
-    )
+    documents = data.documents
+    texts, labels = [document.text for document in documents], [document.label or "" for document in documents]
+    ids = [document.id for document in documents]
+    model = DocumentClassifier(embedder, seed=seed).fit(texts, labels, ids=ids, progress=progress)
     fitted = time.perf_counter()
     evaluation = model.evaluation_
     if test is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -94,5 +95,5 @@ def test_pickled_weights_are_never_opened(tmp_path: Path) -> None:
     replaced(folder / "pytorch_model.bin", payload)
     assert load_embedder(str(folder)).contract.dimension == 384
     assert not trace.exists()
-    __import__("pickle").loads(payload).close()
-    assert trace.exists(), "the payload itself must work, or this test shows nothing"
+    pickle.loads(payload).close()  # noqa: S301 # proves that the payload works
+    assert trace.exists()

@@ -223,8 +223,9 @@ def rejected_rows(rejections: Sequence[Rejection]) -> str:
 
 def row_heading(row: int, document_id: str, text: str) -> str:
     """Head the full answer to one row of a table with its text."""
+    name = "" if document_id == str(row) else f' <span class="small user">{escaped(document_id)}</span>'
     return (
-        f'<section class="dc"><h2>Row {row:,} <span class="small user">{escaped(document_id)}</span></h2>'
+        f'<section class="dc"><h2>Row {row:,}{name}</h2>'
         f'<div class="quoted">{_passage(text)}</div></section>'
     )
 

@@ -46,10 +46,11 @@ CSS = """
 .dc .card .similarity .number { font-size: 0.9rem; }
 .dc details summary { cursor: pointer; list-style: none; }
 .dc details summary::-webkit-details-marker { display: none; }
-.dc details summary::after { content: "Show all"; display: inline-block; margin-left: 0.5rem; white-space: nowrap;
+.dc details summary::after { content: "Show all"; display: inline-block; white-space: nowrap;
                              color: var(--muted); font-size: 0.85rem; text-decoration: underline;
                              text-decoration-color: var(--line); text-underline-offset: 0.2em; }
-.dc details[open] summary::after { content: "Show less"; margin-left: 0; }
+.dc details summary .start { margin-right: 0.5rem; }
+.dc details[open] summary::after { content: "Show less"; }
 .dc details[open] summary .start { display: none; }
 .dc details[open] .passage { max-height: 22rem; overflow-y: auto; margin-top: 0.3rem; }
 

@@ -1,0 +1,90 @@
+"""What the documents say is run: every command, every snippet, every link."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "data").glob("*.md")])
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the fenced code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with the sample data, as a reader of the README has it."""
+    folder = tmp_path_factory.mktemp("workspace")
+    shutil.copytree(ROOT / "data", folder / "data")
+    (folder / "output").mkdir()
+    return folder
+
+
+def run(command: list[str], workspace: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of the README in the workspace, with models in ``models``."""
+    environment = {name: value for name, value in os.environ.items() if name != "CLASSIFIER_MODELS_DIR"}
+    return subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_readme_commands_run(workspace: Path) -> None:
+    """Every ``classifier`` line of the README runs, in order, and ends with 0."""
+    lines = [line for block in blocks(README, "sh") for line in block.splitlines() if line.startswith("classifier ")]
+    assert len(lines) >= 10
+    for line in lines:
+        result = run([sys.executable, "-m", *shlex.split(line)], workspace)
+        assert result.returncode == 0, f"{line}\n{result.stderr}"
+    assert (workspace / "output" / "inbox.csv").is_file()
+
+
+def test_readme_python_runs(workspace: Path) -> None:
+    """The Python snippet of the README runs as it stands."""
+    snippets = blocks(README, "python")
+    assert snippets
+    for snippet in snippets:
+        result = run([sys.executable, "-W", "error::UserWarning", "-c", snippet], workspace)
+        assert result.returncode == 0, result.stderr
+        assert "delivery" in result.stdout
+
+
+def test_make_targets_exist() -> None:
+    """Every ``make`` target that a document names is in the Makefile."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = {
+        target
+        for document in DOCUMENTS
+        for target in re.findall(
+            r"(?:`|^)make ([a-z][a-z-]*)", document.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
+    }
+    assert {"run", "test", "setup"} <= named
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_reference_is_the_help() -> None:
+    """The command reference is what the command line prints today."""
+    result = subprocess.run(
+        [sys.executable, "-c", "import make_reference as m; print(m.reference(), end='')"],
+        cwd=ROOT / "docs",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.stdout == (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"), result.stderr
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link of a document names a file that exists."""
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", document.read_text(encoding="utf-8"))
+    missing = [target for target in targets if not (document.parent / target).exists()]
+    assert not missing
