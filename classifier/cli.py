@@ -23,12 +23,13 @@ import typer
 
 from classifier import __version__, terminal
 from classifier.datamodels import Settings
-from classifier.errors import ClassifierError, EmptyTextWarning, TrainingDataWarning, lookup
+from classifier.errors import ClassifierError, EmptyTextWarning, OutputError, TrainingDataWarning, lookup
 from classifier.reports import Columns
 
 EXIT_MISTAKE = 1
 EXIT_REJECTED = 3
 EXIT_INTERRUPTED = 130
+STOPPED = "stopped; nothing half-written was kept, run the same command again"
 FORMATS = ("csv", "jsonl", "parquet")
 _FORMAT_OF_SUFFIX = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
@@ -277,8 +278,12 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_MISTAKE)
     except KeyboardInterrupt:
-        _say("stopped; nothing half-written was kept, run the same command again")
+        _say(STOPPED)
         sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as stop:
+        if stop.code == EXIT_INTERRUPTED:  # typer catches Ctrl+C itself, and says nothing
+            _say(STOPPED)
+        raise
 
 
 @contextlib.contextmanager
@@ -312,10 +317,15 @@ def _chosen_format(asked: str | None, output: str | None, file: str, *, json_row
 def _show(lines: Iterable[str], values: dict[str, Any], as_json: bool) -> None:
     """Print lines, or one JSON object in their place."""
     if as_json:
-        typer.echo(json.dumps(values, ensure_ascii=False, allow_nan=False, default=str))
-    else:
+        lines = [json.dumps(values, ensure_ascii=False, allow_nan=False, default=str)]
+    try:
         for line in lines:
             typer.echo(line)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        problem = f"it cannot be written ({error.strerror or error})"
+        raise OutputError("standard output", problem, "check the free space") from error
 
 
 def _notes(notes: Iterable[str]) -> None:

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from classifier import DocumentClassifier
 from classifier.datamodels import Document
 from classifier.errors import BundleRefusedError, OutputError
-from classifier.storage.arrays import map_array
+from classifier.storage.arrays import map_array, write_array
 from classifier.storage.bundle import (
     ARRAYS,
     FILES,
@@ -537,11 +537,13 @@ def test_documents_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: li
 @settings(deadline=None, max_examples=60)
 @given(st.sampled_from(["<f4", "<i4", "<i8"]), st.lists(st.integers(0, 5), min_size=1, max_size=3), st.randoms())
 def test_arrays_round_trip(tmp_path_factory: pytest.TempPathFactory, dtype: str, shape: list[int], random: Any) -> None:
-    """Arrays written by numpy are mapped bit for bit, empty ones too."""
+    """Arrays are written byte for byte as numpy does, and mapped bit for bit, empty ones too."""
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     array = np.frombuffer(random.randbytes(n_bytes), dtype).reshape(shape)
     path = tmp_path_factory.mktemp("arrays") / "a.npy"
-    np.save(path, array)
+    write_array(path, array)
+    np.save(path.with_name("b.npy"), array)
+    assert path.read_bytes() == path.with_name("b.npy").read_bytes()
     mapped = map_array(path, dtype, len(shape))
     assert (mapped.shape, mapped.dtype, mapped.tobytes()) == (array.shape, array.dtype, array.tobytes())
 
@@ -621,21 +623,46 @@ def problem_of(action: Callable[[], object]) -> BaseException | None:
     return None
 
 
-def test_a_full_disk_leaves_nothing(small_model: DocumentClassifier, tmp_path: Path) -> None:
-    """A real write that stops at any length is an error with its cause, and leaves nothing."""
+LARGEST: dict[str, Callable[[], Bundle]] = {
+    "embeddings.npy": lambda: plain_bundle(n_dims=3000),
+    "coef.npy": lambda: plain_bundle(n_labels=3000),
+    "documents.jsonl": lambda: plain_bundle(text="t" * 30_000),
+    "model_card.md": lambda: plain_bundle(card="c" * 30_000),
+    "manifest.json": lambda: plain_bundle(facts={"fact": "f" * 30_000}),
+}
+
+
+def plain_bundle(
+    n_labels: int = 2, n_dims: int = 4, text: str = "t", card: str = "", facts: dict[str, Any] | None = None
+) -> Bundle:
+    """Make a bundle of two documents."""
+    arrays = {
+        "coef": np.ones((n_labels, n_dims), "<f4"),
+        "intercept": np.ones(n_labels, "<f4"),
+        "embeddings": np.ones((2, n_dims), "<f4"),
+        "document_labels": np.array([0, 1], "<i4"),
+    }
+    return Bundle(facts or {}, arrays, [Document("1", text, "a", 1), Document("2", text, "b", 2)], card)
+
+
+@pytest.mark.parametrize("largest", LARGEST)
+def test_a_full_disk_leaves_nothing(tmp_path: Path, largest: str) -> None:
+    """A real write that stops at any length of any file, also at the last byte, is an error with its cause."""
     resource = pytest.importorskip("resource")
-    whole = small_model.save(tmp_path / "whole" / "1")
-    largest = max(path.stat().st_size for path in whole.iterdir())
+    bundle = LARGEST[largest]()
+    save_bundle(bundle, tmp_path / "whole" / "1")
+    sizes = {path.name: path.stat().st_size for path in (tmp_path / "whole" / "1").iterdir()}
+    assert sizes[largest] == max(sizes.values())
     (tmp_path / "m").mkdir()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for limit in range(0, largest, 61):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    for missing in (1, 40, 127, 3000, 5000, sizes[largest] // 2, sizes[largest]):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (sizes[largest] - missing, hard))
         try:
             with pytest.raises(OutputError, match="could not be saved") as caught:
-                small_model.save(tmp_path / "m" / "1")
+                save_bundle(bundle, tmp_path / "m" / "1")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert "None" not in str(caught.value)
+        assert os.strerror(errno.EFBIG) in str(caught.value)
         assert list((tmp_path / "m").iterdir()) == []
 
 

@@ -61,6 +61,7 @@ def flat(chunker: Chunker, text: str) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
+@settings(deadline=None)
 @given(text=TEXTS, max_tokens=st.integers(3, 9))
 def test_windows_put_together_are_the_text(kind: str, text: str, max_tokens: int) -> None:
     """Nothing is lost, doubled or moved; only a text without any known token has no window."""
@@ -80,6 +81,7 @@ def test_windows_put_together_are_the_text(kind: str, text: str, max_tokens: int
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
+@settings(deadline=None)
 @given(text=TEXTS, piece_characters=st.integers(6, 40))
 def test_long_texts_in_pieces_are_the_same_text(kind: str, text: str, piece_characters: int) -> None:
     """Reading piece by piece gives the tokens and the coverage of reading at once."""
@@ -92,6 +94,7 @@ def test_long_texts_in_pieces_are_the_same_text(kind: str, text: str, piece_char
         assert chunker.coverage([text])[0] == pytest.approx(share)
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=6))
 def test_texts_are_numbered_in_order(texts: list[str]) -> None:
     """Windows name the document they belong to, and company changes no window."""
@@ -105,6 +108,7 @@ def test_texts_are_numbered_in_order(texts: list[str]) -> None:
 
 @pytest.mark.parametrize("lowercase", [False, True])
 @pytest.mark.parametrize("tokenizer", [words(), pieces(), unigram()], ids=["words", "pieces", "unigram"])
+@settings(deadline=None)
 @given(text=TEXTS)
 def test_coverage_is_a_share(tokenizer: Tokenizer, lowercase: bool, text: str) -> None:
     """Coverage lies in [0, 1], and is 0 exactly where there is no window."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import log_loss
@@ -24,6 +24,7 @@ def noisy_scores(n_documents: int, scale: float, seed: int = 0) -> tuple[np.ndar
     return scores * scale, y
 
 
+@settings(deadline=None)
 @given(SCORES, TEMPERATURES)
 def test_rows_are_distributions(scores: np.ndarray, temperature: float) -> None:
     """Probabilities lie in [0, 1] and sum to 1 at every temperature."""
@@ -32,6 +33,7 @@ def test_rows_are_distributions(scores: np.ndarray, temperature: float) -> None:
     assert np.allclose(proba.sum(axis=1), 1)
 
 
+@settings(deadline=None)
 @given(SCORES, TEMPERATURES)
 def test_temperature_keeps_the_order(scores: np.ndarray, temperature: float) -> None:
     """A class with a higher score never gets a lower probability."""
@@ -39,12 +41,14 @@ def test_temperature_keeps_the_order(scores: np.ndarray, temperature: float) -> 
     assert (np.diff(in_order, axis=1) >= -1e-12).all()
 
 
+@settings(deadline=None)
 @given(SCORES, st.floats(-100, 100))
 def test_softmax_ignores_a_common_shift(scores: np.ndarray, shift: float) -> None:
     """Adding one number to every score of a document changes nothing."""
     assert np.allclose(softmax(scores), softmax(scores + shift), atol=1e-9)
 
 
+@settings(deadline=None)
 @given(SCORES, st.floats(0.05, 10), st.floats(1.0, 5.0))
 def test_heat_flattens(scores: np.ndarray, temperature: float, factor: float) -> None:
     """The confidence never rises with the temperature."""
@@ -64,6 +68,7 @@ def test_no_documents() -> None:
     assert fit_temperature(np.empty((0, 3)), np.empty(0, dtype=np.intp)) == 1.0
 
 
+@settings(deadline=None)
 @given(SCORES, TEMPERATURES, st.data())
 def test_losses_are_those_of_scikit_learn(scores: np.ndarray, temperature: float, data: st.DataObject) -> None:
     """The mean loss agrees with scikit-learn wherever its clipping does not act."""

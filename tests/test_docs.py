@@ -1,6 +1,5 @@
 """What the documents say is run: every command, every snippet, every link."""
 
-import os
 import re
 import shlex
 import shutil
@@ -9,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from classifier.cli import app
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "data").glob("*.md")])
@@ -29,28 +31,36 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(command: list[str], workspace: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of the README in the workspace, with models in ``models``."""
-    environment = {name: value for name, value in os.environ.items() if name != "CLASSIFIER_MODELS_DIR"}
-    return subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True, timeout=300)
+@pytest.fixture
+def in_workspace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in the workspace, with models in ``models``."""
+    monkeypatch.chdir(workspace)
+    monkeypatch.delenv("CLASSIFIER_MODELS_DIR", raising=False)
+    return workspace
 
 
-def test_readme_commands_run(workspace: Path) -> None:
+def test_readme_commands_run(in_workspace: Path) -> None:
     """Every ``classifier`` line of the README runs, in order, and ends with 0."""
     lines = [line for block in blocks(README, "sh") for line in block.splitlines() if line.startswith("classifier ")]
     assert len(lines) >= 10
     for line in lines:
-        result = run([sys.executable, "-m", *shlex.split(line)], workspace)
-        assert result.returncode == 0, f"{line}\n{result.stderr}"
-    assert (workspace / "output" / "inbox.csv").is_file()
+        result = CliRunner().invoke(app, shlex.split(line)[1:], catch_exceptions=False)
+        assert result.exit_code == 0, f"{line}\n{result.output}"
+    assert (in_workspace / "output" / "inbox.csv").is_file()
 
 
-def test_readme_python_runs(workspace: Path) -> None:
+def test_readme_python_runs(in_workspace: Path) -> None:
     """The Python snippet of the README runs as it stands."""
     snippets = blocks(README, "python")
     assert snippets
     for snippet in snippets:
-        result = run([sys.executable, "-W", "error::UserWarning", "-c", snippet], workspace)
+        result = subprocess.run(
+            [sys.executable, "-W", "error::UserWarning", "-c", snippet],
+            cwd=in_workspace,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         assert result.returncode == 0, result.stderr
         assert "delivery" in result.stdout
 

@@ -88,6 +88,7 @@ def test_intervals_contain_their_value(drawn: tuple[np.ndarray, list[str]], seed
         assert value - 1e-12 <= high <= 1 + 1e-12
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_holds_the_share_exactly(trial: tuple[int, int]) -> None:
     """The share lies within the interval to the last bit, also where it is 0 or 1."""
@@ -145,6 +146,14 @@ def test_bins_hold_every_document_once(drawn: tuple[np.ndarray, list[str]]) -> N
     means = [item.mean_confidence for item in found.reliability]
     assert means == sorted(means)
     assert 0 <= found.ece <= 1
+
+
+def test_there_are_fifteen_bins_of_equal_width() -> None:
+    """One answer in the middle of each fifteenth falls into a bin of its own; those beside it join it."""
+    middles = (np.arange(15) + 0.5) / 15
+    beside = np.concatenate([middles - 0.03, middles, middles + 0.03])
+    assert [item.n_documents for item in reliability(middles, np.ones(15, dtype=bool))] == [1] * 15
+    assert [item.n_documents for item in reliability(beside, np.ones(45, dtype=bool))] == [3] * 15
 
 
 def test_labels_the_model_does_not_have_count_as_wrong() -> None:

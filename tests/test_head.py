@@ -39,6 +39,7 @@ def clouds(n_per_class: list[int], spread: float = 0.6, seed: int = 0) -> tuple[
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), y
 
 
+@settings(deadline=None)
 @given(CLASSES, st.integers(2, 6), st.integers(0, 9))
 def test_folds_spread_every_class(y: np.ndarray, n_folds: int, seed: int) -> None:
     """Per class, folds differ by at most one document, and no fold takes a whole class."""
@@ -55,6 +56,7 @@ def test_folds_spread_every_class(y: np.ndarray, n_folds: int, seed: int) -> Non
         assert counts.max() < len(inside)
 
 
+@settings(deadline=None)
 @given(CLASSES, st.integers(2, 6))
 def test_every_fold_has_documents(y: np.ndarray, n_folds: int) -> None:
     """Folds are numbered without a gap, and only single documents stay out of them."""
@@ -64,6 +66,7 @@ def test_every_fold_has_documents(y: np.ndarray, n_folds: int) -> None:
     assert (folds == ALWAYS_IN_TRAINING).sum() == list(Counter(y.tolist()).values()).count(1)
 
 
+@settings(deadline=None)
 @given(CLASSES, st.integers(0, 9), st.randoms(use_true_random=False))
 def test_folds_do_not_depend_on_the_names_of_classes(y: np.ndarray, seed: int, random: st.DataObject) -> None:
     """Renaming classes leaves every document in its fold."""

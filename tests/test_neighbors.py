@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classifier.modeling import neighbors
@@ -27,6 +27,7 @@ def searches(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, 
     return np.array(rows, dtype=np.float32), np.array(labels), np.array(query, dtype=np.float32), k, label, exclude
 
 
+@settings(deadline=None)
 @given(searches())
 def test_search_is_brute_force(drawn: tuple[np.ndarray, np.ndarray, np.ndarray, int, int | None, list[int]]) -> None:
     """Rows, similarities, ties, filter and exclusion are those of sorting everything."""
@@ -42,6 +43,7 @@ def test_search_is_brute_force(drawn: tuple[np.ndarray, np.ndarray, np.ndarray, 
     assert similarities.tolist() == [-similarity for similarity, _ in expected]
 
 
+@settings(deadline=None)
 @given(searches(), st.integers(1, 7))
 def test_blocks_do_not_show(
     drawn: tuple[np.ndarray, np.ndarray, np.ndarray, int, int | None, list[int]], block_rows: int

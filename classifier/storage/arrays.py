@@ -1,4 +1,4 @@
-"""Plain arrays of a bundle, opened without a parser that runs on what a stranger wrote.
+"""Plain arrays of a bundle, written whole and opened without a parser that runs on what a stranger wrote.
 
 ``numpy.load`` hands the header of a ``.npy`` file to Python's own parser, and takes zip files for
 arrays. Here a header either looks exactly as `numpy.save` writes it for plain numbers, or the file
@@ -18,13 +18,29 @@ _HEADER = re.compile(rb"\{'descr': '([<|][fiu][1248])', 'fortran_order': False, 
 _SHAPE = re.compile(rb"[0-9]{1,15}(, [0-9]{1,15})*,?")
 
 
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array of plain numbers as `numpy.save` does, except that a full disk is always noticed.
+
+    `numpy.save` hands real files to C's own buffer, and the loss of its last part goes unreported.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written whole.
+    """
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+        stream.write(array.reshape(-1).view(np.uint8).data)
+
+
 def map_array(path: Path, dtype: str, n_dims: int) -> np.ndarray:
     """Map a file of plain numbers into memory, read-only.
 
     Parameters
     ----------
     path : Path
-        A file written by `numpy.save`.
+        A file written by `write_array`.
     dtype : str
         The type it must have, such as ``<f4``.
     n_dims : int

@@ -25,7 +25,7 @@ import numpy as np
 from classifier.datamodels import Document
 from classifier.errors import BundleRefusedError, OutputError
 from classifier.files import file_sha256, sync_path
-from classifier.storage.arrays import map_array
+from classifier.storage.arrays import map_array, write_array
 from classifier.storage.documents import DOCUMENTS_FILE, OFFSETS_FILE, DocumentStore, write_documents
 
 FORMAT = 1
@@ -184,7 +184,7 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
         array = np.ascontiguousarray(bundle.arrays[name], dtype=dtype)
         if array.ndim != n_dims:
             raise ValueError(f"{name} has {array.ndim} dimensions instead of {n_dims}")
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        write_array(folder / f"{name}.npy", array)
     write_documents(folder, bundle.documents)
     (folder / CARD_FILE).write_bytes(_utf8(bundle.card))
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in FILES}

@@ -11,7 +11,7 @@ import numpy as np
 
 from classifier.datamodels import Document
 from classifier.errors import BundleRefusedError
-from classifier.storage.arrays import map_array
+from classifier.storage.arrays import map_array, write_array
 
 DOCUMENTS_FILE = "documents.jsonl"
 OFFSETS_FILE = "documents_offsets.npy"
@@ -25,7 +25,7 @@ def write_documents(folder: Path, documents: Sequence[Document]) -> None:
             line = json.dumps({"id": document.id, "text": document.text, "label": document.label})
             stream.write(line.encode("ascii") + b"\n")
             offsets[index + 1] = stream.tell()
-    np.save(folder / OFFSETS_FILE, offsets, allow_pickle=False)
+    write_array(folder / OFFSETS_FILE, offsets)
 
 
 class DocumentStore(Sequence[Document]):

@@ -84,7 +84,9 @@ def _answer(
 def _answer_file(opened: OpenModel, upload: UploadedFile, left: DeltaGenerator, right: DeltaGenerator) -> None:
     """Answer an uploaded text."""
     subject = (opened.key, upload.file_id)
-    text = remembered(subject, "text", lambda: uploads.read_text(upload.name, upload.getvalue()))
+    text, notes = remembered(subject, "text", lambda: uploads.read_text(upload.name, upload.getvalue()))
+    with left:
+        widgets.notes(notes)
     _answer(opened, subject, Question(text), left, right, name=upload.name)
 
 
@@ -93,6 +95,7 @@ def _answer_table(opened: OpenModel, upload: UploadedFile, left: DeltaGenerator,
     subject = (opened.key, upload.file_id)
     table = remembered(subject, "table", lambda: uploads.read_table(upload.name, upload.getvalue()))
     with left:
+        widgets.notes(table.table.notes)
         column = widgets.pick_text_column(table)
     if column is None:
         return

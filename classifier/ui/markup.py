@@ -191,6 +191,11 @@ def no_model(models_dir: Path) -> str:
     )
 
 
+def note(sentence: str) -> str:
+    """Say something in passing."""
+    return f'<p class="dc small">Note: {escaped(sentence)}.</p>'
+
+
 def preview(texts: Sequence[str]) -> str:
     """Show the first texts of a column."""
     items = "".join(f'<li class="small user">{escaped(shortened(text))}</li>' for text in texts)
@@ -224,10 +229,7 @@ def rejected_rows(rejections: Sequence[Rejection]) -> str:
 def row_heading(row: int, document_id: str, text: str) -> str:
     """Head the full answer to one row of a table with its text."""
     name = "" if document_id == str(row) else f' <span class="small user">{escaped(document_id)}</span>'
-    return (
-        f'<section class="dc"><h2>Row {row:,}{name}</h2>'
-        f'<div class="quoted">{_passage(text)}</div></section>'
-    )
+    return f'<section class="dc"><h2>Row {row:,}{name}</h2><div class="quoted">{_passage(text)}</div></section>'
 
 
 def _card(neighbor: Neighbor, colors: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ CSS = """
 .dc h1 { font-size: 1.75rem; font-weight: 650; letter-spacing: -0.015em; line-height: 1.2; }
 .dc h2 { font-size: 1.1rem; font-weight: 600; letter-spacing: 0; line-height: 1.35; }
 .dc .lead { color: var(--muted); margin-top: 0.3rem; max-width: 46rem; }
-.dc .small { color: var(--muted); font-size: 0.875rem; }
+.dc.small, .dc .small { color: var(--muted); font-size: 0.875rem; }
 .dc .user { unicode-bidi: isolate; }
 .dc .passage { white-space: pre-wrap; unicode-bidi: plaintext; }
 

@@ -84,8 +84,15 @@ def is_table(name: str) -> bool:
     return PurePath(name).suffix.lower() == TABLE_SUFFIX
 
 
-def read_text(name: str, content: bytes) -> str:
+def read_text(name: str, content: bytes) -> tuple[str, tuple[str, ...]]:
     """Read an uploaded text file as one document.
+
+    Returns
+    -------
+    str
+        The text.
+    tuple of str
+        What the visitor should know about the reading, such as a guessed encoding.
 
     Raises
     ------
@@ -94,7 +101,8 @@ def read_text(name: str, content: bytes) -> str:
     """
     with _stored(name, content, ".txt") as path:
         refuse_binary(path)
-        return "".join(text_lines(path, find_encoding(path).codec))
+        encoding = find_encoding(path)
+        return "".join(text_lines(path, encoding.codec)), encoding.notes
 
 
 def read_table(name: str, content: bytes) -> UploadedTable:

@@ -135,6 +135,12 @@ def neighbors(opened: state.OpenModel, found: Sequence[Neighbor]) -> None:
     st.html(markup.neighbors(found, opened.colors))
 
 
+def notes(sentences: Sequence[str]) -> None:
+    """Tell what was chosen while a file was read, such as its encoding."""
+    for sentence in sentences:
+        st.html(markup.note(sentence))
+
+
 def pick_text_column(table: UploadedTable) -> str | None:
     """Choose the column of the texts and show what it holds; None until one is chosen."""
     columns = table.table.columns
@@ -162,8 +168,9 @@ def table_summary(opened: state.OpenModel, table: UploadedTable, answers: TableA
     st.html(markup.table_summary(answers.predictions, len(answers.rejections), opened.colors))
     name = _download_name(table.name)
     st.download_button("Download CSV", answers.csv, file_name=name, mime="text/csv", on_click="ignore")
-    if table.n_rows > ROW_LIMIT:
-        st.warning(f"This page answers the first {ROW_LIMIT:,} of {table.n_rows:,} rows. For all of them, run:")
+    n_kept = table.table.n_rows
+    if n_kept < table.n_rows:
+        st.warning(f"This page answers the first {n_kept:,} of {table.n_rows:,} rows. For all of them, run:")
         file = shlex.quote(table.name)
         st.code(f"classifier predict {opened.reference} {file} --output answers.csv", language="bash")
     if answers.rejections:

@@ -1,0 +1,267 @@
+"""The page in a real headless Chromium: a visitor's whole walk, nothing that leaves the machine, nothing that runs."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
+
+from classifier import DocumentClassifier, workflows
+from classifier.datamodels import Settings
+from classifier.embedding.contract import Embedder
+from classifier.storage.registry import Registry
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[1]
+SCREENSHOTS = ROOT / "output" / "screenshots"
+CHROMIUM = shutil.which("chromium")
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+START_SECONDS = 60
+WAIT_MILLISECONDS = 30_000
+HERE = {"localhost", "127.0.0.1"}
+TABLE_ROW_PIXELS = 35
+
+TICKET = "I sent the grinder back three weeks ago and still wait for my money. Please refund me."
+PAYLOADS = [
+    "<script>window.hacked=1</script>",
+    "<img src=x onerror=window.hacked=1>",
+    "[click](javascript:window.hacked=1) ![](http://outside.example/a.png) http://outside.example",
+    '"><svg onload=window.hacked=1>',
+]
+PAYLOAD = " ".join(PAYLOADS)
+
+
+@pytest.fixture(scope="module")
+def models_dir(tmp_path_factory: pytest.TempPathFactory, real_model: DocumentClassifier, encoder: Embedder) -> Path:
+    """Store the real model, and one whose labels, ids and documents are all payloads."""
+    folder = tmp_path_factory.mktemp("browser") / "models"
+    texts = [f"{payload} {kind}" for payload in PAYLOADS for kind in ("grinder", "kettle", "coffee beans")]
+    labels = [payload for payload in PAYLOADS for _ in range(3)]
+    hostile = DocumentClassifier(encoder).fit(texts, labels, ids=[f"{text} id" for text in texts])
+    registry = Registry(folder)
+    registry.add("tickets", real_model.save)
+    registry.add("hostile", hostile.save)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the page on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)]
+    with (
+        log.open("wb") as stream,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"CLASSIFIER_MODELS_DIR": str(models_dir)},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        ) as server,
+    ):
+        try:
+            wait_until_healthy(f"http://localhost:{port}/_stcore/health", server, log)
+            yield f"http://localhost:{port}"
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start Chromium once."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def requested() -> list[str]:
+    """Hold the address of everything a page asked for."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, address: str, requested: list[str]) -> Iterator[Page]:
+    """Open the page, recording what it asks for."""
+    with browser.new_context(viewport={"width": 1440, "height": 1000}) as context:
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MILLISECONDS)
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("websocket", lambda socket: requested.append(socket.url))
+        page.goto(address)
+        page.get_by_role("heading", name="Try an example").wait_for()
+        yield page
+
+
+def wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Poll the server until it answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urlopen(url, timeout=1) as answer:  # noqa: S310 # an address of this machine
+                if answer.status == http.client.OK:
+                    return
+        except (URLError, OSError):
+            time.sleep(0.1)
+    pytest.fail(f"the server did not start: {log.read_text(encoding='utf-8')}")
+
+
+def paste(page: Page, text: str) -> None:
+    """Paste a text and ask by keyboard."""
+    page.get_by_placeholder("Paste a text").fill(text)
+    page.keyboard.press("Control+Enter")
+
+
+def upload(page: Page, name: str, text: str) -> None:
+    """Upload a file."""
+    file: FilePayload = {"name": name, "mimeType": "text/plain", "buffer": text.encode()}
+    page.get_by_test_id("stFileUploader").locator("input[type=file]").set_input_files(file)
+
+
+def choose(page: Page, box: int, option: str) -> None:
+    """Choose an option of a select box, counted from the top of the page, the sidebar first."""
+    page.get_by_test_id("stSelectbox").nth(box).locator("input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def assert_nothing_ran(page: Page) -> None:
+    """Give a payload the time to run, then look."""
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.hacked") is None
+
+
+def outside(requested: list[str]) -> set[str]:
+    """Return every address that is not on this machine."""
+    parts = [(urlsplit(url), url) for url in requested]
+    return {url for part, url in parts if part.scheme in {"http", "https", "ws", "wss"} and part.hostname not in HERE}
+
+
+def test_walk_through_the_page(page: Page, requested: list[str], models_dir: Path) -> None:
+    """Paste, upload a text, upload a table, look at a row, filter its neighbours; no request leaves the machine."""
+    settings = Settings(models_dir)
+    choose(page, 0, "tickets@1 · promoted")
+    paste(page, TICKET)
+    label = workflows.predict_text("tickets", TICKET, settings).label
+    expect(page.get_by_role("heading", name=label, exact=True)).to_be_visible()
+
+    upload(page, "note.txt", "Hello! The grinder makes a terrible noise and smells of burning.")
+    note = page.locator(".dc.result", has_text="note.txt")
+    expect(note).to_be_visible()
+    expect(page.get_by_placeholder("Paste a text")).to_have_value("")
+
+    upload(page, "inbox.csv", f'ticket,who,message\n1,A,Where is my parcel?\n2,B,"{TICKET}"\n3,C,\n')
+    expect(page.get_by_role("heading", name="2 rows answered, 1 with nothing to read")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    assert download.value.suggested_filename == "inbox.predicted.csv"
+    lines = download.value.path().read_text(encoding="utf-8").splitlines()
+    assert lines[0] == '"ticket","who","message","predicted_label","confidence","status"'
+    assert len(lines) == 4
+
+    table = page.get_by_test_id("stDataFrame").bounding_box()
+    assert table is not None
+    page.mouse.click(table["x"] + 15, table["y"] + 2.5 * TABLE_ROW_PIXELS)
+    expect(page.get_by_role("heading", name=label, exact=True)).to_be_visible()
+    expect(page.locator("article.card")).to_have_count(5)
+
+    neighbours = workflows.similar("tickets", TICKET, settings, k=5, label="delivery")
+    choose(page, 2, "delivery")
+    expect(page.locator("article.card .chip")).to_have_text(["delivery"] * len(neighbours))
+    page.locator("details summary").first.click()
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "walk.png")
+
+    assert requested
+    assert any(url.startswith("ws://") for url in requested)
+    assert outside(requested) == set()
+
+
+def test_nothing_a_visitor_sends_runs(page: Page, requested: list[str]) -> None:
+    """Put scripts into texts, file names and cells."""
+    choose(page, 0, "tickets@1 · promoted")
+    paste(page, PAYLOAD)
+    expect(page.locator(".dc.result .bars")).to_be_visible()
+    assert_nothing_ran(page)
+
+    name = "<img src=x onerror=window.hacked=1> [a](javascript:window.hacked=1) www.outside.example"
+    upload(page, f"{name}.txt", PAYLOAD)
+    expect(page.locator(".dc.result", has_text="onerror")).to_be_visible()
+    assert_nothing_ran(page)
+
+    upload(page, f"{name}.csv", '"unclosed')
+    alert = page.get_by_test_id("stAlert")
+    expect(alert).to_contain_text(name.replace("www", "www\u2060"))
+    assert alert.locator("a, img").count() == 0
+
+    cell = PAYLOAD.replace('"', '""')
+    upload(page, f"{name}.csv", f'id,text,"{cell}"\n"{cell}","{cell}",1\n2,"{cell}",2,3\n')
+    expect(page.get_by_role("heading", name="1 row answered, 1 rejected")).to_be_visible()
+    table = page.get_by_test_id("stDataFrame").bounding_box()
+    assert table is not None
+    page.mouse.click(table["x"] + 15, table["y"] + 1.5 * TABLE_ROW_PIXELS)
+    expect(page.get_by_role("heading", name="Row 1")).to_be_visible()
+    assert_nothing_ran(page)
+    assert outside(requested) == set()
+
+
+def test_nothing_a_model_holds_runs(page: Page, requested: list[str]) -> None:
+    """Use a model whose labels, ids and documents are scripts; its examples are on the page from the start."""
+    examples = page.locator("[class*=st-key-example-] button")
+    expect(examples).to_have_count(len(PAYLOADS))
+    assert examples.locator("a, img, script").count() == 0
+    examples.first.click()
+    expect(page.locator("article.card")).to_have_count(5)
+    assert page.locator(".dc :is(script, img, svg, a)").count() == 0
+    page.get_by_test_id("stSelectbox").nth(1).locator("input").click()
+    expect(page.get_by_role("option")).to_have_count(len(PAYLOADS) + 1)
+    page.keyboard.press("Escape")
+    upload(page, "inbox.csv", "text\nThe grinder\nThe kettle\n")
+    expect(page.get_by_role("heading", name="2 rows answered")).to_be_visible()
+    assert_nothing_ran(page)
+    assert outside(requested) == set()
+
+
+def test_a_foreign_host_name_is_refused(address: str) -> None:
+    """A web page elsewhere that points its own name at this machine gets no session."""
+    port = urlsplit(address).port
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    statuses = {}
+    for host in (f"localhost:{port}", f"rebound.example:{port}"):
+        connection = http.client.HTTPConnection("localhost", port, timeout=10)
+        connection.request("GET", "/_stcore/stream", headers=upgrade | {"Host": host})
+        statuses[host.split(":")[0]] = connection.getresponse().status
+        connection.close()
+    assert statuses == {"localhost": http.client.SWITCHING_PROTOCOLS, "rebound.example": http.client.FORBIDDEN}
