@@ -150,6 +150,8 @@ def refuse_untrusted(name: str, folder: Path) -> None:
             raise UntrustedEmbedderError(name, "its transformer is not in the folder itself, where it would be checked")
         if kind.endswith((".Dense", ".LayerNorm")) and not (part / "model.safetensors").is_file():
             raise UntrustedEmbedderError(name, f"the weights of {part.name} are not in safetensors")
+        if kind.endswith(".Dense"):
+            _refuse_activation(name, _read_json(name, part / "config.json"))
     config = _read_json(name, folder / "config.json")
     if isinstance(config, dict) and config.get("auto_map"):
         raise UntrustedEmbedderError(name, "config.json asks for code of its own (auto_map)")
@@ -157,6 +159,13 @@ def refuse_untrusted(name: str, folder: Path) -> None:
         raise UntrustedEmbedderError(name, "it has no weights in safetensors")
     if not (folder / "tokenizer.json").is_file():
         raise UntrustedEmbedderError(name, "it has no tokenizer.json")
+
+
+def _refuse_activation(name: str, config: Any) -> None:
+    """Refuse a dense layer whose activation is not torch's own: the library would silently take another."""
+    activation = config.get("activation_function", "torch.nn.") if isinstance(config, dict) else None
+    if not str(activation).startswith("torch.nn."):
+        raise UntrustedEmbedderError(name, f"a dense layer asks for the activation {activation!r}")
 
 
 def read_modules(name: str, folder: Path) -> list[dict[str, Any]]:
