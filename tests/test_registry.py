@@ -152,6 +152,15 @@ def test_deleting_follows_the_rules(registry: Registry, tiny_model: DocumentClas
     assert list(registry.models_dir.iterdir()) == []
 
 
+def test_a_number_is_not_used_twice(registry: Registry, tiny_model: DocumentClassifier) -> None:
+    """A version that was deleted stays gone: the next one gets a new number."""
+    for _ in range(3):
+        registry.add("bread", tiny_model.save, promote=False)
+    registry.delete("bread", "3")
+    registry.delete("bread", "2")
+    assert registry.add("bread", tiny_model.save).version == "4"
+
+
 def test_deleting_what_a_lost_note_means_is_refused(registry: Registry, tiny_model: DocumentClassifier) -> None:
     """Without a note the newest is protected as the promoted one is."""
     for _ in range(2):

@@ -82,7 +82,7 @@ def predict_stream(
                     rejects.write(item)
             answers = model.classify([record.document.text for record in records]) if records else []
             for record, answer in zip(records, answers, strict=True):
-                writer.write(record.row, _values(answer, top_k))
+                writer.write(record.row, answer_cells(answer, top_k))
                 statuses[answer.status] += 1
                 labels[answer.label] += bool(answer.label)
             n_rows += len(window)
@@ -93,8 +93,8 @@ def predict_stream(
     )
 
 
-def _values(answer: Prediction, top_k: int | None) -> list[object]:
-    """Return the cells that belong to an answer."""
+def answer_cells(answer: Prediction, top_k: int | None = None) -> list[object]:
+    """Return the cells of `added_columns` for one answer; confidences are rounded to six digits."""
     is_answer = bool(answer.label)
     values: list[object] = [answer.label, round(answer.confidence, 6) if is_answer else None, answer.status]
     if top_k:

@@ -1,6 +1,7 @@
 """Names and versions: ``models/NAME/VERSION/`` is a bundle, ``models/NAME/promoted`` says which one NAME means.
 
-Versions are the numbers 1, 2, 3, …; a version is never written twice.
+Versions are the numbers 1, 2, 3, …; while a name exists, none of its numbers is used twice: ``models/NAME/highest``
+remembers the highest one once it was deleted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from classifier.files import sync_path
 from classifier.storage.bundle import read_manifest
 
 PROMOTED_FILE = "promoted"
+HIGHEST_FILE = "highest"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -160,22 +162,7 @@ class Registry:
         """
         model = self.find(f"{name}@{version}")
         model.facts()
-        folder = model.folder.parent
-        temporary: str | None = None
-        try:
-            descriptor, temporary = tempfile.mkstemp(prefix=".promoted-", dir=folder)
-            with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-                stream.write(version + "\n")
-            Path(temporary).chmod(0o644)
-            sync_path(Path(temporary))
-            Path(temporary).replace(folder / PROMOTED_FILE)
-            sync_path(folder)
-        except OSError as error:
-            problem = f"it cannot be written ({error.strerror})"
-            raise OutputError(folder / PROMOTED_FILE, problem, "check the disk") from error
-        finally:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
+        _write_note(model.folder.parent / PROMOTED_FILE, version)
 
     def delete(self, name: str, version: str) -> None:
         """Remove one version for good.
@@ -191,18 +178,23 @@ class Registry:
         folder = model.folder.parent
         if model.promoted and len(self._versions(name)) > 1:
             raise RegistryError(f"{model.reference} is the promoted version", "promote another one before deleting it")
+        _write_note(folder / HIGHEST_FILE, str(max(int(self._versions(name)[-1]), self._highest(name))))
+        trash: Path | None = None
         try:
             trash = Path(tempfile.mkdtemp(prefix=".deleted-", dir=folder))
             model.folder.rename(trash / version)
             shutil.rmtree(trash)
-            if not self._versions(name):
-                (folder / PROMOTED_FILE).unlink(missing_ok=True)
-                with suppress(OSError):
-                    folder.rmdir()
         except OSError as error:
-            raise OutputError(
-                model.folder, f"it cannot be deleted ({error.strerror})", "check its permissions"
-            ) from error
+            if trash is not None:
+                with suppress(OSError):
+                    trash.rmdir()
+            problem = f"it cannot be deleted ({error.strerror})"
+            raise OutputError(model.folder, problem, "check its permissions") from error
+        if not self._versions(name):
+            for note in (PROMOTED_FILE, HIGHEST_FILE):
+                (folder / note).unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
 
     @staticmethod
     def check_name(name: str) -> None:
@@ -223,7 +215,16 @@ class Registry:
         """Return the first number above everything that is there, also above what is no bundle."""
         folder = self.models_dir / name
         names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-        return str(max((int(entry) for entry in names if _VERSION.fullmatch(entry)), default=0) + 1)
+        numbers = [int(entry) for entry in names if _VERSION.fullmatch(entry)]
+        return str(max([self._highest(name), *numbers]) + 1)
+
+    def _highest(self, name: str) -> int:
+        """Return the highest number that was ever deleted; 0 where none is noted."""
+        with suppress(OSError, ValueError):
+            noted = (self.models_dir / name / HIGHEST_FILE).read_text(encoding="ascii").strip()
+            if _VERSION.fullmatch(noted):
+                return int(noted)
+        return 0
 
     def _versions(self, name: str) -> list[str]:
         """Return the version numbers of a name, rising."""
@@ -232,3 +233,21 @@ class Registry:
             return []
         found = [entry.name for entry in folder.iterdir() if entry.is_dir() and _VERSION.fullmatch(entry.name)]
         return sorted(found, key=int)
+
+
+def _write_note(path: Path, value: str) -> None:
+    """Write a one-line file in one step."""
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            stream.write(value + "\n")
+        Path(temporary).chmod(0o644)
+        sync_path(Path(temporary))
+        Path(temporary).replace(path)
+        sync_path(path.parent)
+    except OSError as error:
+        raise OutputError(path, f"it cannot be written ({error.strerror})", "check the disk") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from classifier.datamodels import Prediction, Rejection
 from classifier.errors import ColumnError, FileProblemError, listing
 from classifier.modeling.model import DocumentClassifier
-from classifier.prediction.batch import added_columns
+from classifier.prediction.batch import added_columns, answer_cells
 from classifier.prediction.writers import open_writer
 from classifier.reading.columns import choose_columns
 from classifier.reading.documents import DocumentStream, Record, open_table
@@ -163,8 +163,7 @@ def _to_csv(table: Table, records: list[Record], predictions: list[Prediction]) 
         path = Path(folder) / "answers.csv"
         with open_writer(path, "csv", table, added_columns(None)) as writer:
             for record, answer in zip(records, predictions, strict=True):
-                confidence = round(answer.confidence, 6) if answer.label else None
-                writer.write(record.row, [answer.label, confidence, answer.status])
+                writer.write(record.row, answer_cells(answer))
         return path.read_bytes()
 
 

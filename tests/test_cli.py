@@ -1,0 +1,563 @@
+"""The command line: exact keys, exit codes, and what goes to stdout and to stderr."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import DATA, N_REAL_ROWS, FakeEmbedder
+
+import classifier
+from classifier.cli import STOPPED, main
+from classifier.embedding.contract import Embedder
+from classifier.embedding.embedders import EMBEDDERS
+from classifier.errors import EmptyTextWarning, TrainingDataWarning
+
+TEST_FILE = DATA / "support_tickets_test.csv"
+QUESTION = "My invoice shows the same bag of beans twice, please correct it."
+ANSWER_KEYS = {"label", "confidence", "status", "probabilities", "used_fraction"}
+EVALUATION_KEYS = {
+    *("n_documents", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval", "log_loss", "brier", "ece"),
+    *("majority_accuracy", "majority_macro_f1", "per_class", "labels", "confusion", "reliability", "unknown_labels"),
+}
+LEFT_OUT_KEYS = {"n_unlabelled", "n_empty", "n_rejected", "rejected_file"}
+TRAINING_KEYS = {
+    *("model", "n_documents", "n_labels", "n_unlabelled", "n_rejected", "measured_on", "evaluation"),
+    *("notes", "warnings", "rejected_file", "seconds"),
+}
+BATCH_KEYS = {"source", "output", "model", "counts", "rejected_file", "notes", "seconds"}
+COUNT_KEYS = {"n_rows", "n_predicted", "n_rejected", "statuses", "labels"}
+ADDED = ["predicted_label", "confidence", "status"]
+PETS = "".join(
+    f"{number:03},{text},{label}\n"
+    for number, (text, label) in enumerate(
+        [
+            ("barks at the postman", "dog"),
+            ("fetches sticks", "dog"),
+            ("wags its tail", "dog"),
+            ("needs two walks", "dog"),
+            ("sleeps on the oven", "cat"),
+            ("scratches the sofa", "cat"),
+            ("brings home mice", "cat"),
+            ("ignores its name", "cat"),
+        ],
+        start=1,
+    )
+)
+PETS_FILE = f"id,text,label\n{PETS}"
+
+
+class Ran(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    raw: bytes
+    err: str
+
+    @property
+    def out(self) -> str:
+        """Standard output as text, line ends untouched."""
+        return self.raw.decode("utf-8")
+
+    @property
+    def json(self) -> Any:
+        """The one JSON object on standard output."""
+        assert self.out.endswith("\n")
+        assert self.out.count("\n") == 1
+        return json.loads(self.out)
+
+
+def stream(content: bytes = b"") -> io.TextIOWrapper:
+    """Return a text stream over bytes, as standard streams are."""
+    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="", write_through=True)
+
+
+def command(*arguments: object, stdin: bytes = b"") -> Ran:
+    """Run the command line in this process."""
+    out, err = stream(), stream()
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        for category in (TrainingDataWarning, EmptyTextWarning):
+            warnings.filterwarnings("always", category=category)
+        patch.setattr(sys, "argv", ["classifier", *map(str, arguments)])
+        for name, replacement in {"stdin": stream(stdin), "stdout": out, "stderr": err}.items():
+            patch.setattr(sys, name, replacement)
+        with pytest.raises(SystemExit) as stop:
+            main()
+    return Ran(int(stop.value.code or 0), out.buffer.getvalue(), err.buffer.getvalue().decode())  # type: ignore[attr-defined]
+
+
+def process(*arguments: object, stdin: bytes = b"", **environment: str) -> Ran:
+    """Run the command line as a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "classifier", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        env=os.environ | environment,
+        timeout=300,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr.decode())
+
+
+def refusal(ran: Ran) -> str:
+    """Return the one sentence of a mistake, having made sure that it is one and the only thing said."""
+    assert ran.code == 1, ran
+    assert ran.raw == b""
+    assert ran.err.startswith("error: ")
+    assert ran.err.endswith("\n")
+    assert ran.err.count("\n") == 1
+    assert "Traceback" not in ran.err
+    return ran.err.removeprefix("error: ").rstrip("\n")
+
+
+def csv_rows(text: str) -> list[list[str]]:
+    """Read CSV by the standard library alone."""
+    return list(csv.reader(io.StringIO(text, newline=""), strict=True))
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with one more family of embedders: the fake ones."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setitem(EMBEDDERS, "fake", lambda name, *, download: FakeEmbedder(name=name))  # noqa: ARG005
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models with one that a real process trained on a part of the sample data; tests only read it."""
+    folder = tmp_path_factory.mktemp("cli")
+    with (DATA / "support_tickets.csv").open(encoding="utf-8", newline="") as source:
+        rows = list(csv.reader(source))[: N_REAL_ROWS + 1]
+    with (folder / "support part.csv").open("w", encoding="utf-8", newline="") as target:
+        csv.writer(target).writerows(rows)
+    ran = process("train", folder / "support part.csv", "--models-dir", folder / "models", "--json")
+    assert ran.code == 0, ran.err
+    (folder / "trained.json").write_bytes(ran.raw)
+    (folder / "trained.err").write_text(ran.err)
+    return folder / "models"
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """The test's own folder of models, with one of pets on the fake embedder."""
+    Path("pets.csv").write_text(PETS_FILE)
+    ran = command("train", "pets.csv", "--embedder", "fake:a")
+    assert ran.code == 0, ran.err
+    return tmp_path / "models"
+
+
+def test_train_reports_as_json(shelf: Path) -> None:
+    """A real process prints one object with the promised keys, nothing else, and the name comes from the file's."""
+    report = json.loads((shelf.parent / "trained.json").read_text(encoding="utf-8"))
+    assert set(report) == TRAINING_KEYS
+    assert report["model"] == {
+        "name": "support-part",
+        "version": "1",
+        "folder": str(shelf / "support-part" / "1"),
+    }
+    assert (report["n_documents"], report["n_labels"], report["n_rejected"]) == (N_REAL_ROWS, 10, 0)
+    assert set(report["evaluation"]) == EVALUATION_KEYS
+    assert report["evaluation"]["accuracy"] > report["evaluation"]["majority_accuracy"]
+    assert (shelf.parent / "trained.err").read_text() == ""
+
+
+def test_evaluate_as_json(shelf: Path, encoder: Embedder) -> None:  # noqa: ARG001 # what is loaded once is loaded faster
+    """The metrics carry exactly the promised keys, and agree with each other."""
+    ran = command("evaluate", "support-part", TEST_FILE, "--models-dir", shelf, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    found = ran.json
+    assert set(found) == EVALUATION_KEYS | LEFT_OUT_KEYS
+    assert found["n_documents"] == 100 == sum(score["n_documents"] for score in found["per_class"].values())
+    assert set(found["per_class"]["billing"]) == {"n_documents", "n_predicted", "precision", "recall", "f1"}
+    assert 0.5 < found["accuracy"] <= 1
+    assert 0.4 < found["macro_f1"] <= 1
+    assert found["log_loss"] > 0
+    assert 0 <= found["ece"] <= 1
+    assert 0 <= found["brier"] <= 2
+    n_correct = sum(row[index] for index, row in enumerate(found["confusion"]))
+    assert found["accuracy"] == pytest.approx(n_correct / 100)
+
+
+def test_evaluate_for_people(shelf: Path) -> None:
+    """Without --json the same numbers stand in plain lines, with the baseline beside them."""
+    ran = command("evaluate", "support-part@1", TEST_FILE, "--models-dir", shelf)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("  documents  100\n  accuracy   ")
+    assert "always the most frequent label: 17.0 %" in ran.out
+    assert "calibration error (ECE)" in ran.out
+
+
+def test_predict_text_as_json(shelf: Path) -> None:
+    """One answer with exactly the promised keys, probabilities of every label falling and adding up to one."""
+    ran = command("predict", "support-part", "--text", QUESTION, "--models-dir", shelf, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    answer = ran.json
+    assert set(answer) == ANSWER_KEYS
+    assert (answer["label"], answer["status"], answer["used_fraction"]) == ("billing", "ok", 1.0)
+    shares = list(answer["probabilities"].values())
+    assert len(shares) == 10
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(1, abs=1e-6)
+    assert answer["confidence"] == shares[0] == answer["probabilities"]["billing"]
+
+
+def test_predict_text_for_people(shelf: Path) -> None:
+    """The label comes first; an empty text is called empty instead of being guessed at."""
+    ran = command("predict", "support-part", "--text", QUESTION, "--models-dir", shelf)
+    assert ran.code == 0
+    assert ran.out.startswith("billing  ")
+    assert ran.out.endswith("  100.0 % of the text was read\n")
+    empty = command("predict", "support-part", "--text", " \n", "--models-dir", shelf)
+    assert (empty.code, empty.out) == (0, "empty: there is nothing to read in this text\n")
+    assert command("predict", "support-part", "--text", " ", "--models-dir", shelf, "--json").json == {
+        "label": "",
+        "confidence": 0.0,
+        "status": "empty",
+        "probabilities": {},
+        "used_fraction": 0.0,
+    }
+
+
+def test_similar_as_json(shelf: Path) -> None:
+    """Results carry id, text, label and falling similarity; they can be narrowed to a label and to other texts."""
+    ran = command("similar", "support-part", "--text", QUESTION, "-k", 3, "--models-dir", shelf, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert set(ran.json) == {"results"}
+    found = ran.json["results"]
+    assert [set(item) for item in found] == [{"id", "text", "label", "similarity"}] * 3
+    similarities = [item["similarity"] for item in found]
+    assert similarities == sorted(similarities, reverse=True)
+    same = ["similar", "support-part", "--text", found[0]["text"], "-k", 1, "--models-dir", shelf, "--json"]
+    [itself] = command(*same).json["results"]
+    assert itself["id"] == found[0]["id"]
+    assert itself["similarity"] == pytest.approx(1, abs=1e-3)
+    [other] = command(*same, "--exclude-self").json["results"]
+    assert other["id"] != itself["id"]
+    narrowed = command(*same[:4], "--label", "wholesale", "--models-dir", shelf, "--json").json["results"]
+    assert {item["label"] for item in narrowed} == {"wholesale"}
+
+
+def test_similar_for_people(shelf: Path) -> None:
+    """One line for each document; a text with nothing to read has none."""
+    ran = command("similar", "support-part", "--text", QUESTION, "-k", 2, "--models-dir", shelf)
+    assert (ran.code, ran.err, ran.out.count("\n")) == (0, "", 2)
+    nothing = command("similar", "support-part", "--text", "", "--models-dir", shelf)
+    assert (nothing.code, nothing.out) == (0, "no similar documents\n")
+
+
+def test_a_process_predicts_from_stdin_to_stdout(shelf: Path) -> None:
+    """A dash reads standard input; nothing but rows goes out, and every cell of the input is in them."""
+    content = f'id;text\r\n007;"{QUESTION}"\r\n008;"two\r\nlines; and ""quotes"""\r\n009;\r\n'.encode()
+    ran = process("predict", "support-part", "-", stdin=content, CLASSIFIER_MODELS_DIR=str(shelf))
+    assert ran.code == 0, ran.err
+    header, *rows = csv.reader(io.StringIO(ran.out, newline=""), delimiter=";", strict=True)
+    assert header == ["id", "text", *ADDED]
+    assert [row[:2] for row in rows] == [["007", QUESTION], ["008", 'two\r\nlines; and "quotes"'], ["009", ""]]
+    assert rows[0][2] == "billing"
+    assert rows[2][2:] == ["", "", "empty"]
+    assert "3 rows: 3 predicted (2 ok, 1 empty), 0 rejected" in ran.err
+
+
+def test_ctrl_c_leaves_nothing_half_written(shelf: Path) -> None:
+    """SIGINT during a long run ends it with 130 and one line, and an earlier output stays as it was."""
+    with Path("long.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text"])
+        writer.writerows([f"parcel {number} was left in the rain again " * 20] for number in range(20_000))
+    Path("out.csv").write_text("of last week")
+    arguments = ["predict", "support-part", "long.csv", "-o", "out.csv", "--models-dir", str(shelf)]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "classifier", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not list(Path().glob(".classifier-*.part")) and running.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.3)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=120)
+    finally:
+        running.kill()
+        running.wait()
+    assert (running.returncode, out, err) == (130, "", f"{STOPPED}\n")
+    assert Path("out.csv").read_text() == "of last week"
+    assert sorted(path.name for path in Path().iterdir()) == ["long.csv", "out.csv"]
+
+
+def test_a_process_refuses_in_one_sentence() -> None:
+    """A mistake ends a real process with 1, one sentence on stderr and nothing on stdout."""
+    assert refusal(process("predict", "nobody", "missing.csv")).startswith("missing.csv: there is no such file")
+
+
+def test_version_of_a_process() -> None:
+    """The version is printed and nothing heavy is needed for it."""
+    assert process("--version") == (0, f"{classifier.__version__}\n".encode(), "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_behind_stdout_is_one_sentence() -> None:
+    """What cannot be printed is an error, not a traceback and not a success."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "classifier", "models", "list"], stdout=full, stderr=subprocess.PIPE, timeout=120
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: standard output: it cannot be written (No space left on device)")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_train_for_people(pets: Path) -> None:
+    """Lines say what was learned, how it was measured and where it is; warnings go to stderr."""
+    Path("more.csv").write_text(PETS_FILE + "009,sings at dawn,bird\n010,,cat\n011,is new,\n")
+    ran = command("train", "more.csv", "--embedder", "fake:a", "--name", "pets")
+    assert ran.code == 0
+    assert ran.out.startswith("Trained pets@2 on 9 documents with 3 labels; left out: 1 without a label.\n")
+    assert "-fold cross-validation of the training documents:\n" in ran.out
+    assert ran.out.endswith(f"Saved in {pets / 'pets' / '2'}\n")
+    assert ran.err.splitlines() == [
+        "warning: 1 document with nothing to read left out: id '010'.",
+        "warning: 1 label with a single document, which cannot be measured: 'bird'; add documents or merge labels.",
+    ]
+
+
+@pytest.mark.parametrize("way", ["flag", "environment", "default", "flag over environment"])
+def test_models_live_where_they_are_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """--models-dir comes before CLASSIFIER_MODELS_DIR, which comes before ``models``."""
+    Path("pets.csv").write_text(PETS_FILE)
+    monkeypatch.delenv("CLASSIFIER_MODELS_DIR")
+    expected = {"default": Path("models"), "environment": tmp_path / "noted"}.get(way, tmp_path / "named")
+    if "environment" in way:
+        monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(tmp_path / "noted"))
+    flag = ["--models-dir", expected] if "flag" in way else []
+    assert command("train", "pets.csv", "--embedder", "fake:a", *flag).code == 0
+    assert (expected / "pets" / "1" / "manifest.json").is_file()
+    assert [model["name"] for model in command("models", "list", *flag, "--json").json["models"]] == ["pets"]
+    others = {tmp_path / "noted", tmp_path / "named", Path("models")} - {expected}
+    assert not any(other.exists() for other in others)
+
+
+def test_models_are_listed_shown_promoted_and_deleted(pets: Path) -> None:
+    """Each command tells people one thing in a line, and machines the same in one object."""
+    assert command("train", "pets.csv", "--embedder", "fake:a", "--no-promote").code == 0
+    folders = [pets / "pets" / version for version in "12"]
+    assert command("models", "list").out == f"* pets@1  {folders[0]}\n  pets@2  {folders[1]}\n"
+    assert command("models", "list", "--json").json == {
+        "models": [
+            {"name": "pets", "version": "1", "promoted": True, "folder": str(folders[0])},
+            {"name": "pets", "version": "2", "promoted": False, "folder": str(folders[1])},
+        ]
+    }
+    shown = command("models", "show", "pets", "--json").json
+    assert {"name", "version", "promoted", "folder", "labels", "data", "metrics", "contract"} <= set(shown)
+    assert (shown["version"], shown["data"]["n_documents"]) == ("1", 8)
+    assert command("models", "show", "pets@2").out.startswith("pets@2\n  trained ")
+    assert command("models", "promote", "pets@2", "--json").json == {"promoted": "pets@2"}
+    assert command("models", "promote", "pets@2").out == "pets now means pets@2\n"
+    assert "promoted version; promote another one before deleting it." in refusal(command("models", "delete", "pets@2"))
+    assert command("models", "delete", "pets@1", "--json").json == {"deleted": "pets@1"}
+    assert command("models", "delete", "pets@2") == (0, b"deleted pets@2\n", "")
+    assert command("models", "list", "--json").json == {"models": []}
+    assert command("models", "list").out == "no models yet; train one with: classifier train FILE --name NAME\n"
+
+
+@pytest.mark.usefixtures("pets")
+def test_formats_of_the_output(tmp_path: Path) -> None:
+    """The format is the one asked for, else the ending's, else the input's; each holds the same answers."""
+    Path("in.csv").write_text("id,text\n007,barks at the postman\n1e5,\n")
+    assert command("predict", "pets", "in.csv", "-o", "a.jsonl").code == 0
+    assert command("predict", "pets", "in.csv", "-o", "a.parquet").code == 0
+    assert command("predict", "pets", "in.csv", "-o", "a.out").code == 0
+    assert command("predict", "pets", "in.csv", "-o", "b.out", "--format", "parquet").code == 0
+    printed = command("predict", "pets", "in.csv", "--format", "jsonl")
+    assert printed.out == Path("a.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in printed.out.splitlines()]
+    assert [list(line) for line in lines] == [["id", "text", *ADDED]] * 2
+    assert [line["id"] for line in lines] == ["007", "1e5"]
+    assert [(line["status"], line["confidence"] is None) for line in lines] == [("ok", False), ("empty", True)]
+    assert pq.read_table("a.parquet").to_pylist() == lines
+    assert pq.read_table("b.out").to_pylist() == lines
+    header, first, _ = csv_rows(Path("a.out").read_text())
+    assert dict(zip(header, first, strict=True)) == {key: str(value) for key, value in lines[0].items()}
+    ran = command("predict", "pets", "in.csv", "-o", tmp_path / "x.csv")
+    assert ran.out == ""
+    assert f"written to {tmp_path / 'x.csv'}" in ran.err
+
+
+@pytest.mark.usefixtures("pets")
+def test_standard_input_of_every_kind() -> None:
+    """JSON lines and Parquet are recognised by how they begin; so is everything else, as CSV."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"text": ["wags its tail", "purrs"]}), buffer)
+    json_lines = b'{"text": "wags its tail"}\n{"text": "purrs"}\n'
+    for content in (buffer.getvalue(), json_lines, b"\xef\xbb\xbf" + json_lines, b"text\nwags its tail\npurrs\n"):
+        ran = command("predict", "pets", "-", "--format", "csv", "-o", "-", stdin=content)
+        assert ran.code == 0, ran.err
+        assert [row[0] for row in csv_rows(ran.out)] == ["text", "wags its tail", "purrs"]
+    ran = command("train", "-", "--embedder", "fake:a", "--json", stdin=PETS_FILE.encode())
+    assert ran.json["model"]["name"] == "stdin"
+    assert refusal(command("predict", "pets", "-")).endswith(
+        "stdin.csv: it is empty; give a file with at least one document."
+    )
+
+
+@pytest.mark.usefixtures("pets")
+def test_top_k_is_a_cell_of_json() -> None:
+    """The K most probable labels stand in one more column, the answer first."""
+    Path("in.csv").write_text("id,text\n1,barks at the postman\n2,\n")
+    ran = command("predict", "pets", "in.csv", "--top-k", 2)
+    header, first, second = csv_rows(ran.out)
+    assert header == ["id", "text", *ADDED, "top_k"]
+    best = json.loads(first[-1])
+    assert [set(item) for item in best] == [{"label", "confidence"}] * 2
+    assert {item["label"] for item in best} == {"cat", "dog"}
+    assert (best[0]["label"], best[0]["confidence"]) == (first[2], float(first[3]))
+    assert second[-1] == "[]"
+
+
+@pytest.mark.usefixtures("pets")
+def test_predict_file_as_json() -> None:
+    """The report is one object: with the rows where they go to stdout, without where they go to a file."""
+    Path("in.csv").write_text("id,text\n007,barks\u2028at night\n2,\n", encoding="utf-8")
+    printed = command("predict", "pets", "in.csv", "--json")
+    assert (printed.code, printed.err) == (0, "")
+    assert set(printed.json) == BATCH_KEYS | {"predictions"}
+    assert set(printed.json["counts"]) == COUNT_KEYS
+    assert [list(row) for row in printed.json["predictions"]] == [["id", "text", *ADDED]] * 2
+    assert printed.json["predictions"][0]["text"] == "barks\u2028at night"
+    saved = command("predict", "pets", "in.csv", "-o", "out.csv", "--json")
+    assert set(saved.json) == BATCH_KEYS
+    assert (saved.json["output"], saved.json["counts"]["n_rows"]) == ("out.csv", 2)
+    assert len(csv_rows(Path("out.csv").read_text(encoding="utf-8"))) == 3
+
+
+@pytest.mark.usefixtures("pets")
+def test_rejected_rows_end_with_three() -> None:
+    """The answers are written all the same; the count and the list of rejected rows are named last."""
+    Path("in.csv").write_text("id,text\n1,barks\n2,too,many\n3\n4,purrs\n")
+    ran = command("predict", "pets", "in.csv", "-o", "out.csv")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.splitlines()[-1] == "2 rejected rows listed in out.csv.rejected.csv"
+    assert [row[:2] for row in csv_rows(Path("out.csv").read_text())[1:]] == [["1", "barks"], ["4", "purrs"]]
+    assert [row[0] for row in csv_rows(Path("out.csv.rejected.csv").read_text())] == ["row", "2", "3"]
+    printed = command("predict", "pets", "in.csv", "--json")
+    assert printed.code == 3
+    assert printed.json["rejected_file"] == "in.csv.rejected.csv"
+    assert printed.json["counts"]["n_rejected"] == 2
+    Path("labelled.csv").write_text(PETS_FILE + "9,one more\n")
+    trained = command("train", "labelled.csv", "--embedder", "fake:a")
+    assert (trained.code, trained.err) == (3, "1 rejected row listed in labelled.csv.rejected.csv\n")
+    measured = command("evaluate", "labelled", "labelled.csv", "--json")
+    assert (measured.code, measured.json["n_rejected"]) == (3, 1)
+    assert measured.err == (
+        "Left out of the metrics: 1 rejected.\n1 rejected row listed in labelled.csv.rejected.csv\n"
+    )
+
+
+MISTAKES = {
+    "unknown model": ("predict petz in.csv", "There is no model 'petz' in ", "Did you mean 'pets'?"),
+    "unknown version": ("predict pets@7 in.csv", "There is no model 'pets@7' in ", "it has 'pets@1'"),
+    "folder without a model": ("predict ./nothing in.csv", "The model in nothing was refused: ", ""),
+    "missing file": ("predict pets no.csv", "no.csv: there is no such file or folder", "check the path."),
+    "missing training file": ("train no.csv", "no.csv: there is no such file or folder", "check the path."),
+    "missing test file": ("train pets.csv --test-file no.csv", "no.csv: there is no such file", "check the path."),
+    "unknown column": ("predict pets in.csv --text-column txt", "in.csv: there is no column 'txt'", "'text'?"),
+    "unknown label column": ("train pets.csv --label-column lable", "pets.csv: there is no column 'lable'", "'label'?"),
+    "no label column": ("evaluate pets in.csv", "in.csv: no column looks like the label", "--label-column."),
+    "unknown encoding": ("predict pets in.csv --encoding klingon", "in.csv: there is no encoding 'klingon'", "gb18030."),
+    "wrong encoding": ("predict pets in.csv --encoding ascii", "in.csv: line 2 is not valid ascii", "--encoding."),
+    "unknown format": ("predict pets in.csv --format xlsx", "There is no output format 'xlsx'", "'parquet'."),
+    "output is the input": ("predict pets in.csv -o in.csv", "in.csv: it is the file that is being read", "file."),
+    "output in no folder": ("predict pets in.csv -o no/out.csv", "no/out.csv: it cannot be written (No such", "."),
+    "output is a folder": ("predict pets in.csv -o .", ".: it is not a regular file", "name a file to write."),
+    "column is taken": ("predict pets answered.csv", "standard output: the input already has the column 'status'", "."),
+    "one label": ("train one.csv", "There is only the label 'x' to learn from", "two labels or more."),
+    "no labels": ("train unlabelled.csv", "No row of unlabelled.csv has a label", "--label-column."),
+    "name of a model": ("train pets.csv --name a/b", "'a/b' cannot be a model's name", "beginning with a letter or digit."),
+    "unknown embedder": ("train pets.csv --embedder ./no", "The embedder './no' could not be found", "hub cache."),
+    "unknown label": ("similar pets --text a --label bird", "There is no label 'bird'; allowed: 'cat', 'dog'.", ""),
+    "no version": ("models promote pets", "'pets' does not name one version", "such as tickets@2."),
+    "no such version": ("models delete pets@4", "There is no model 'pets@4'", "it has 'pets@1'"),
+    "show nobody": ("models show nobody", "There is no model 'nobody'", "it has 'pets'."),
+}
+
+
+@pytest.mark.usefixtures("pets")
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_sentence_and_code_1(mistake: str) -> None:
+    """It says what was wrong and what to do, without a traceback, and leaves no file behind."""
+    Path("in.csv").write_text("id,text\n1,bärks\n", encoding="utf-8")
+    Path("one.csv").write_text("text,label\na b,x\nc d,x\n")
+    Path("unlabelled.csv").write_text("text,label\na b,\nc d,\n")
+    Path("answered.csv").write_text("text,status\na b,ok\n")
+    before = sorted(Path().rglob("*"))
+    line, beginning, remedy = MISTAKES[mistake]
+    said = refusal(command(*line.split(), *(["--embedder", "fake:a"] if "train" in line and "./no" not in line else [])))
+    assert said.startswith(beginning)
+    assert remedy in said
+    assert sorted(Path().rglob("*")) == before
+    assert Path("in.csv").read_text(encoding="utf-8") == "id,text\n1,bärks\n"
+
+
+WRONG_USAGE = (
+    "frobnicate",
+    "train",
+    "predict",
+    "predict pets",
+    "predict pets in.csv --text both",
+    "predict pets in.csv --top-k 0",
+    "predict pets in.csv --format parquet",
+    "predict pets in.csv --no-such-option",
+    "evaluate pets",
+    "similar pets",
+    "similar pets --text a -k 0",
+    "similar pets --text a -k many",
+    "train pets.csv --seed x",
+    "models frobnicate",
+    "models promote",
+)
+
+
+@pytest.mark.parametrize("line", WRONG_USAGE)
+def test_wrong_usage_is_code_2(line: str) -> None:
+    """The usage goes to stderr, and nothing is done."""
+    ran = command(*line.split())
+    assert (ran.code, ran.raw) == (2, b"")
+    assert "Usage: " in ran.err
+    assert "Traceback" not in ran.err
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ["--help", "train --help", "predict --help", "models --help", "models show --help"])
+def test_help_is_data(line: str) -> None:
+    """Help that was asked for goes to stdout."""
+    ran = command(*line.split())
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.lstrip().startswith("Usage: ")
+
+
+def test_a_damaged_model_is_refused(pets: Path) -> None:
+    """One flipped byte in the weights of a model is an error, and never an answer."""
+    [weights] = (pets / "pets" / "1").rglob("coef*")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    said = refusal(command("predict", "pets", "--text", "barks"))
+    assert said.startswith(f"The model in {pets / 'pets' / '1'} was refused: ")
+    assert said.endswith("restore it from a backup or train again.")
