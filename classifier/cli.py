@@ -55,14 +55,20 @@ IdColumn = Annotated[str | None, typer.Option("--id-column", help="Column of the
 Encoding = Annotated[str | None, typer.Option("--encoding", help="Encoding of the file [found].")]
 
 
-@app.callback()
-def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
-) -> None:
-    """Train, run and trust a document classifier on your own machine."""
-    if version:
+def _print_version(asked: bool) -> None:
+    """Print the version and stop, before a command is missed."""
+    if asked:
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Train, run and trust a document classifier on your own machine."""
 
 
 @app.command()

@@ -104,7 +104,7 @@ class FileProblemError(ClassifierError, ValueError):
 
     def __init__(self, source: object, problem: str, remedy: str) -> None:
         self.source, self.problem, self.remedy = str(source), problem, remedy
-        super().__init__(f"{self.source}: {problem}; {remedy}.")
+        super().__init__(f"{self.source}: {problem}; {remedy}{'' if remedy.endswith('?') else '.'}")
 
 
 class FileMissingError(FileProblemError, FileNotFoundError):

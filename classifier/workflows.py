@@ -204,7 +204,7 @@ def predict_file(
     """
     started = time.perf_counter()
     stream = read_documents(file, text_column=columns.text, id_column=columns.id, encoding=columns.encoding)
-    rejects_path = rejected_path(target if isinstance(target, Path) else Path(Path(file).name))
+    rejects_path = rejected_path(target if isinstance(target, Path) else Path(_file_name(Path(file))))
     classifier = load(model, models_dir=settings.models_dir)
     with (
         RejectionsFile(rejects_path) as rejects,
@@ -302,7 +302,7 @@ def read_labelled(file: str | Path, columns: Columns) -> LabelledFile:
         encoding=columns.encoding,
     )
     path = Path(file)
-    rejects_path = rejected_path(Path(path.name))
+    rejects_path = rejected_path(Path(_file_name(path)))
     documents: list[Document] = []
     n_rejected = n_unlabelled = 0
     with RejectionsFile(rejects_path) as rejects:
@@ -317,7 +317,7 @@ def read_labelled(file: str | Path, columns: Columns) -> LabelledFile:
     if not documents:
         raise TrainingDataError(f"No row of {path} has a label", "fill one in, or name the column with --label-column")
     return LabelledFile(
-        name=path.name,
+        name=_file_name(path),
         sha256=file_sha256(path) if path.is_file() else "",
         documents=documents,
         n_rejected=n_rejected,
@@ -329,7 +329,7 @@ def read_labelled(file: str | Path, columns: Columns) -> LabelledFile:
 
 def rejected_path(target: Path) -> Path:
     """Return where the rows that cannot be read are listed: ``TARGET.rejected.csv``."""
-    return target.with_name(target.name + ".rejected.csv")
+    return target.parent / f"{_file_name(target)}.rejected.csv"
 
 
 def _measure(model: DocumentClassifier, data: LabelledFile, *, progress: bool = False) -> tuple[Evaluation, int]:
@@ -342,6 +342,11 @@ def _measure(model: DocumentClassifier, data: LabelledFile, *, progress: bool = 
     proba = model.head_.predict_proba(embeddings[readable])
     classes = [str(label) for label in model.classes_]
     return measure(proba, classes, labels, majority=model.majority_label()), int((~readable).sum())
+
+
+def _file_name(path: Path) -> str:
+    """Return the name of a file or folder, also of one that is given as ``.`` or ``..``."""
+    return (path.resolve().name if path.name in {"", ".."} else path.name) or "documents"
 
 
 def _name_from(path: Path) -> str:

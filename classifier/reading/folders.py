@@ -85,6 +85,7 @@ def _notes(folder: Path, names: list[str]) -> tuple[str, ...]:
     titles: Counter[str] = Counter()
     for name in names:
         with suppress(FileProblemError, OSError):
+            refuse_binary(folder / name)
             found = find_encoding(folder / name)
             titles.update([found.title] if found.guessed else [])
     return tuple(
