@@ -24,14 +24,22 @@ import typer
 from classifier import __version__, terminal
 from classifier.datamodels import Settings
 from classifier.errors import ClassifierError, EmptyTextWarning, OutputError, TrainingDataWarning, lookup
-from classifier.reports import Columns
+from classifier.interrupts import interruptible
+from classifier.reports import BatchReport, Columns
 
 EXIT_MISTAKE = 1
 EXIT_REJECTED = 3
 EXIT_INTERRUPTED = 130
 STOPPED = "stopped; nothing half-written was kept, run the same command again"
 FORMATS = ("csv", "jsonl", "parquet")
-_FORMAT_OF_SUFFIX = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+_FORMAT_OF_SUFFIX = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
 
 app = typer.Typer(
     help="Train, run and trust a document classifier on your own machine.",
@@ -85,7 +93,7 @@ def train(
         str | None, typer.Option(help="Labelled file to measure on [cross-validation on FILE].")
     ] = None,
     models_dir: ModelsDir = None,
-    seed: Annotated[int, typer.Option(help="Decides the cross-validation folds.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the cross-validation folds.")] = 0,
     promote: Annotated[bool, typer.Option(help="Let NAME mean the new version from now on.")] = True,
     encoding: Encoding = None,
     as_json: AsJson = False,
@@ -177,6 +185,8 @@ def predict(
     if (text is None) == (file is None):
         raise typer.BadParameter("give either a FILE or --text")
     if text is not None:
+        if output is not None or output_format is not None or top_k is not None:
+            raise typer.BadParameter("-o, --format and --top-k go with a FILE, not with --text")
         prediction = workflows.predict_text(model, text, settings)
         _show(terminal.prediction_lines(prediction), asdict(prediction), as_json)
         return
@@ -199,8 +209,7 @@ def predict(
         )
     _notes(report.notes)
     if as_json:
-        rows = {} if to_file else {"predictions": [json.loads(line) for line in buffer.getvalue().split("\n") if line]}
-        _show([], asdict(report) | rows, as_json)
+        _show_batch(report, None if to_file else buffer.getvalue())
     else:
         _notes(terminal.batch_lines(report))
     _finish(report.counts.n_rejected, report.rejected_file)
@@ -276,12 +285,16 @@ def main() -> None:
     """Run the command line and exit with its code."""
     warnings.showwarning = _show_warning  # type: ignore[assignment] # the standard library types it too narrowly
     try:
-        app()
+        with interruptible():
+            app()
     except ClassifierError as error:
         _say(f"error: {error}")
         sys.exit(EXIT_MISTAKE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_MISTAKE)
+    except OSError as error:
+        _say(f"error: {error.filename or 'a file'}: {error.strerror or error}; check the path and its permissions.")
         sys.exit(EXIT_MISTAKE)
     except KeyboardInterrupt:
         _say(STOPPED)
@@ -314,8 +327,12 @@ def _chosen_format(asked: str | None, output: str | None, file: str, *, json_row
         return "jsonl"
     if asked is not None:
         return lookup({name: name for name in FORMATS}, asked, "output format")
-    if output is not None and Path(output).suffix.lower() in _FORMAT_OF_SUFFIX:
-        return _FORMAT_OF_SUFFIX[Path(output).suffix.lower()]
+    if output is not None and Path(output).suffix:
+        suffix = Path(output).suffix.lower()
+        if suffix not in _FORMAT_OF_SUFFIX:
+            allowed = ", ".join(_FORMAT_OF_SUFFIX)
+            raise typer.BadParameter(f"files ending in {suffix} are not written: use one of {allowed}, or --format")
+        return _FORMAT_OF_SUFFIX[suffix]
     by_input = _FORMAT_OF_SUFFIX.get(Path(file).suffix.lower(), "csv")
     return "csv" if output is None and by_input == "parquet" else by_input
 
@@ -326,12 +343,21 @@ def _show(lines: Iterable[str], values: dict[str, Any], as_json: bool) -> None:
         lines = [json.dumps(values, ensure_ascii=False, allow_nan=False, default=str)]
     try:
         for line in lines:
-            typer.echo(line)
+            typer.echo(line if as_json else terminal.printable(line))
     except BrokenPipeError:
         raise
     except OSError as error:
         problem = f"it cannot be written ({error.strerror or error})"
         raise OutputError("standard output", problem, "check the free space") from error
+
+
+def _show_batch(report: BatchReport, json_lines: str | None) -> None:
+    """Print a report as one JSON object, with the rows as they were written where they went nowhere else."""
+    summary = json.dumps(asdict(report), ensure_ascii=False, allow_nan=False)
+    if json_lines is not None:
+        rows = ", ".join(line for line in json_lines.split("\n") if line)
+        summary = f'{summary[:-1]}, "predictions": [{rows}]}}'
+    typer.echo(summary)
 
 
 def _notes(notes: Iterable[str]) -> None:
@@ -349,7 +375,7 @@ def _finish(n_rejected: int, rejected_file: str | None) -> None:
 
 def _say(line: str) -> None:
     """Print one line to stderr."""
-    typer.echo(line, err=True)
+    typer.echo(terminal.printable(line), err=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_where: object) -> None:

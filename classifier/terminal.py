@@ -22,6 +22,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def printable(line: str) -> str:
+    """Replace what a terminal would obey instead of showing, such as escape sequences in a label."""
+    return "".join(character if character.isprintable() or character in "\n\t" else "·" for character in line)
+
+
 def snippet(text: str, length: int = _SNIPPET) -> str:
     """Return the beginning of a text on one line."""
     line = "".join(character if character.isprintable() else "·" for character in " ".join(text.split()))

@@ -14,7 +14,7 @@ from classifier.analysis.evaluation import Evaluation
 from classifier.analysis.evaluation import evaluate as measure
 from classifier.datamodels import Document, Neighbor, Prediction, Rejection, Settings
 from classifier.embedding.embedders import DEFAULT_EMBEDDER
-from classifier.errors import RegistryError, TrainingDataError, excerpt
+from classifier.errors import OutputError, RegistryError, TrainingDataError, excerpt
 from classifier.files import file_sha256
 from classifier.modeling.model import DocumentClassifier
 from classifier.prediction.batch import added_columns, predict_stream
@@ -22,6 +22,8 @@ from classifier.prediction.writers import RejectionsFile, open_writer
 from classifier.reading.documents import read_documents
 from classifier.reports import FIND_COLUMNS, BatchReport, Columns, EvaluationReport, LabelledFile, TrainingReport
 from classifier.storage.registry import ModelVersion, Registry
+
+MAX_UNKNOWN_LABELS = 1000
 
 
 def load(model: str | Path, *, models_dir: str | Path | None = None) -> DocumentClassifier:
@@ -97,7 +99,7 @@ def train(
     registry = Registry(settings.models_dir)
     registry.check_name(name)
     data = read_labelled(file, columns)
-    test = read_labelled(test_file, columns) if test_file is not None else None
+    test = read_labelled(test_file, columns, beside=data) if test_file is not None else None
     read = time.perf_counter()
     documents = data.documents
     texts, labels = [document.text for document in documents], [document.label or "" for document in documents]
@@ -116,12 +118,12 @@ def train(
         n_documents=len(model.documents_),
         n_labels=len(model.classes_),
         n_unlabelled=data.n_unlabelled,
-        n_rejected=data.n_rejected,
+        n_rejected=data.n_rejected + (test.n_rejected if test else 0),
         measured_on=model.facts_["measured_on"],
         evaluation=evaluation,
-        notes=data.notes,
+        notes=(*data.notes, *(f"Test file: {note}" for note in (test.notes if test else ()))),
         warnings=model.warnings_,
-        rejected_file=data.rejected_file,
+        rejected_file=" and ".join(file.rejected_file for file in (data, test) if file and file.rejected_file) or None,
         seconds={
             "reading": read - started,
             **model.seconds_,
@@ -151,7 +153,11 @@ def evaluate(
     classifier = load(model, models_dir=settings.models_dir)
     data = read_labelled(file, columns)
     evaluation, n_empty = _measure(classifier, data, progress=progress)
-    return EvaluationReport(evaluation, data.n_unlabelled, n_empty, data.n_rejected, data.notes, data.rejected_file)
+    trained_on = {document.text for document in classifier.documents_}
+    n_known = sum(document.text in trained_on for document in data.documents)
+    seen = f"{n_known:,} of {len(data.documents):,} documents were also trained on, which flatters the figures."
+    notes = (*data.notes, *([seen] if n_known else []))
+    return EvaluationReport(evaluation, data.n_unlabelled, n_empty, data.n_rejected, notes, data.rejected_file)
 
 
 def predict_text(model: str | Path, text: str, settings: Settings) -> Prediction:
@@ -205,6 +211,7 @@ def predict_file(
     started = time.perf_counter()
     stream = read_documents(file, text_column=columns.text, id_column=columns.id, encoding=columns.encoding)
     rejects_path = rejected_path(target if isinstance(target, Path) else Path(_file_name(Path(file))))
+    _require_other_file(rejects_path, Path(file))
     classifier = load(model, models_dir=settings.models_dir)
     with (
         RejectionsFile(rejects_path) as rejects,
@@ -283,7 +290,7 @@ def delete_model(reference: str, settings: Settings) -> None:
     Registry(settings.models_dir).delete(*_name_and_version(reference))
 
 
-def read_labelled(file: str | Path, columns: Columns) -> LabelledFile:
+def read_labelled(file: str | Path, columns: Columns, *, beside: LabelledFile | None = None) -> LabelledFile:
     """Read the labelled documents of a file; rows that cannot be read are listed in a file of their own.
 
     Raises
@@ -303,6 +310,9 @@ def read_labelled(file: str | Path, columns: Columns) -> LabelledFile:
     )
     path = Path(file)
     rejects_path = rejected_path(Path(_file_name(path)))
+    if beside is not None and rejects_path.name == f"{beside.name}.rejected.csv":
+        rejects_path = rejected_path(Path(f"{_file_name(path)}.test"))
+    _require_other_file(rejects_path, path)
     documents: list[Document] = []
     n_rejected = n_unlabelled = 0
     with RejectionsFile(rejects_path) as rejects:
@@ -332,6 +342,12 @@ def rejected_path(target: Path) -> Path:
     return target.parent / f"{_file_name(target)}.rejected.csv"
 
 
+def _require_other_file(target: Path, source: Path) -> None:
+    """Refuse to write over what is read."""
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OutputError(target, "rejected rows would be written over the file that is read", "rename it first")
+
+
 def _measure(model: DocumentClassifier, data: LabelledFile, *, progress: bool = False) -> tuple[Evaluation, int]:
     """Return metrics on the documents that can be read, and the number of those that cannot."""
     embeddings = model.encode([document.text for document in data.documents], progress=progress)
@@ -341,6 +357,10 @@ def _measure(model: DocumentClassifier, data: LabelledFile, *, progress: bool = 
     labels = [document.label or "" for document, keep in zip(data.documents, readable, strict=True) if keep]
     proba = model.head_.predict_proba(embeddings[readable])
     classes = [str(label) for label in model.classes_]
+    n_unknown = len(set(labels) - set(classes))
+    if n_unknown > max(MAX_UNKNOWN_LABELS, len(classes)):
+        problem = f"{data.name} has {n_unknown:,} labels that the model does not know"
+        raise TrainingDataError(problem, "name the column of the labels with --label-column")
     return measure(proba, classes, labels, majority=model.majority_label()), int((~readable).sum())
 
 

@@ -24,6 +24,7 @@ from classifier.cli import STOPPED, main
 from classifier.embedding.contract import Embedder
 from classifier.embedding.embedders import EMBEDDERS
 from classifier.errors import EmptyTextWarning, TrainingDataWarning
+from classifier.interrupts import interruptible
 
 N_TEST_ROWS = 25
 LONGEST_TEXT = 300
@@ -255,6 +256,20 @@ def test_similar_as_json(shelf: Path) -> None:
     assert {item["label"] for item in narrowed} == {"wholesale"}
 
 
+@pytest.mark.parametrize("text", ["a 👩\u200d🚀 purrs", "no\u00a0break", "e\u0301\u2028line", "\x1b[31mred", "\x9b31m"])
+def test_json_never_alters_a_text(pets: Path, text: str) -> None:  # noqa: ARG001 # it makes the folder of models
+    """What a terminal would obey is replaced for people only; machines get every character."""
+    Path("odd.csv").write_text(f'{PETS_FILE}"009","{text}",cat\n', encoding="utf-8", newline="")
+    assert command("train", "odd.csv", "--embedder", "fake:a").code == 0
+    asked = ["similar", "odd", "--text", text, "-k", 1]
+    [found] = command(*asked, "--json").json["results"]
+    assert (found["id"], found["text"]) == ("009", text)
+    shown = command(*asked).out
+    assert "[009]" in shown
+    assert "\x1b" not in shown
+    assert "\x9b" not in shown
+
+
 def test_similar_for_people(shelf: Path) -> None:
     """One line for each document; a text with nothing to read has none."""
     ran = command("similar", "support-part", "--text", QUESTION, "-k", 2, "--models-dir", shelf)
@@ -306,6 +321,27 @@ def test_ctrl_c_leaves_nothing_half_written(shelf: Path) -> None:
     assert (code, out, err) == (130, "", f"{STOPPED}\n")
     assert Path("out.csv").read_text() == "of last week"
     assert sorted(path.name for path in Path().iterdir()) == ["long.csv", "out.csv"]
+
+
+def test_ctrl_c_within_a_finaliser_is_not_lost() -> None:
+    """Python swallows exceptions there, so that an interrupt must come again right after."""
+    finished: list[bool] = []
+
+    class Finalised:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            finished.append(True)
+
+    def work() -> None:
+        Finalised()
+        for _ in range(1000):
+            time.sleep(0.01)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        work()
+    assert finished == [True]
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_process_refuses_in_one_sentence() -> None:
@@ -390,7 +426,11 @@ def test_formats_of_the_output(tmp_path: Path) -> None:
     Path("in.csv").write_text("id,text\n007,barks at the postman\n1e5,\n")
     assert command("predict", "pets", "in.csv", "-o", "a.jsonl").code == 0
     assert command("predict", "pets", "in.csv", "-o", "a.parquet").code == 0
-    assert command("predict", "pets", "in.csv", "-o", "a.out").code == 0
+    assert command("predict", "pets", "in.csv", "-o", "a").code == 0
+    assert command("predict", "pets", "in.csv", "-o", "a.tsv").code == 0
+    unknown = command("predict", "pets", "in.csv", "-o", "a.out")
+    assert (unknown.code, unknown.raw, Path("a.out").exists()) == (2, b"", False)
+    assert "files ending in .out are not written" in unknown.err
     assert command("predict", "pets", "in.csv", "-o", "b.out", "--format", "parquet").code == 0
     printed = command("predict", "pets", "in.csv", "--format", "jsonl")
     assert printed.out == Path("a.jsonl").read_text(encoding="utf-8")
@@ -400,7 +440,8 @@ def test_formats_of_the_output(tmp_path: Path) -> None:
     assert [(line["status"], line["confidence"] is None) for line in lines] == [("ok", False), ("empty", True)]
     assert pq.read_table("a.parquet").to_pylist() == lines
     assert pq.read_table("b.out").to_pylist() == lines
-    header, first, _ = csv_rows(Path("a.out").read_text())
+    header, first, _ = csv_rows(Path("a").read_text())
+    assert Path("a.tsv").read_text() == Path("a").read_text().replace('","', '"\t"')
     assert dict(zip(header, first, strict=True)) == {key: str(value) for key, value in lines[0].items()}
     ran = command("predict", "pets", "in.csv", "-o", tmp_path / "x.csv")
     assert ran.out == ""
@@ -473,6 +514,7 @@ def test_rejected_rows_end_with_three() -> None:
     measured = command("evaluate", "labelled", "labelled.csv", "--json")
     assert (measured.code, measured.json["n_rejected"]) == (3, 1)
     assert measured.err == (
+        "8 of 8 documents were also trained on, which flatters the figures.\n"
         "Left out of the metrics: 1 rejected.\n1 rejected row listed in labelled.csv.rejected.csv\n"
     )
 
@@ -541,6 +583,8 @@ WRONG_USAGE = (
     "predict pets in.csv --text both",
     "predict pets in.csv --top-k 0",
     "predict pets in.csv --format parquet",
+    "predict pets --text a --top-k 2",
+    "train pets.csv --seed -1",
     "predict pets in.csv --no-such-option",
     "evaluate pets",
     "similar pets",

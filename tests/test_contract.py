@@ -53,7 +53,7 @@ def test_all_differences_are_named_at_once() -> None:
 
 def test_a_moved_folder_is_the_same_encoder() -> None:
     """The name does not matter where the weights are known to be the same."""
-    assert CONTRACT.differences(replace(CONTRACT, model_id="/a/folder", revision="")) == {}
+    assert CONTRACT.differences(replace(CONTRACT, model_id="/a/folder")) == {}
 
 
 def test_a_name_matters_where_weights_differ_or_are_unknown() -> None:
@@ -104,3 +104,8 @@ def test_coverage_is_optional() -> None:
     """An embedder that measures coverage is told apart from one that does not."""
     assert isinstance(FakeEmbedder(), MeasuresCoverage)
     assert not isinstance(object(), MeasuresCoverage)
+
+
+def test_another_configuration_is_another_encoder() -> None:
+    """Equal weights under another configuration give other vectors: the revision tells them apart."""
+    assert set(CONTRACT.differences(replace(CONTRACT, revision="other"))) == {"revision"}

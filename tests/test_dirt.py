@@ -187,11 +187,6 @@ PARTLY: dict[str, Partly] = {
         lambda: put("a.csv", with_lines(text_of(CLEAN).splitlines(), '"a" b,c,d')),
         {"7": "has text after a closing quotation mark (line 8)"},
     ),
-    "unclosed quote among quoted cells": Partly(
-        lambda: put("a.csv", with_lines(text_of(CLEAN).splitlines(), '777,"never closed,sea')),
-        {"7": "has text after a closing quotation mark (lines 8 to 9)"},
-        [*CLEAN[:6], *CLEAN[7:]],
-    ),
     "broken JSON lines": Partly(
         lambda: put("a.jsonl", with_lines(json_lines(CLEAN).splitlines(), '{"text": "cut', "[1, 2]", "plain words")),
         {
@@ -231,6 +226,10 @@ REFUSED: dict[str, Refused] = {
     "unclosed quote": Refused(
         lambda: put("a.csv", with_lines(text_of(CLEAN).replace('"', "").splitlines(), '777,"never closed,sea')),
         "a quotation mark opened",
+    ),
+    "unclosed quote among quoted cells": Refused(
+        lambda: put("a.csv", with_lines(text_of(CLEAN).splitlines(), '777,"never closed,sea')),
+        "a quotation mark opened in line 8 is never closed",
     ),
     "no column of texts": Refused(
         lambda: put("a.csv", "n,m\n" + "".join(f"{row},{row}\n" for row in range(20))), "no column looks like the text"

@@ -270,3 +270,26 @@ def test_importing_the_door_is_light() -> None:
     heavy = "pyarrow pandas numpy torch"
     code = f"import sys, classifier.reading.documents; print([m for m in {heavy.split()} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_rest_of_a_broken_cell_is_no_document(tmp_path: Path) -> None:
+    """A record broken in the middle of a cell over several lines is one rejection; no row is made of its rest."""
+    path = tmp_path / "broken.csv"
+    path.write_text(
+        'id,text,label\n1,"my grinder broke",repair\n2,"he said "hello" to me\nthen left, really",billing\n'
+        '3,"refund please",billing\n',
+        encoding="utf-8",
+    )
+    items = list(read_documents(path, need_labels=True))
+    assert [type(item) for item in items] == [Record, Rejection, Record]
+    assert [item.document.id for item in items if isinstance(item, Record)] == ["1", "3"]
+
+
+def test_another_file_of_the_same_length_is_noticed(tmp_path: Path) -> None:
+    """A file that was rewritten after the scan is refused, also where its number of rows is the same."""
+    path = tmp_path / "moving.csv"
+    path.write_text("id,text\n1,hello\n", encoding="utf-8")
+    table = open_table(path)
+    path.write_text("text,id\nhello there,1\n", encoding="utf-8")
+    with pytest.raises(FileProblemError, match="changed while it was read"):
+        list(table.rows())

@@ -179,7 +179,7 @@ def test_perfect_answers() -> None:
     """Certain and right answers reach every bound."""
     found = measured(np.eye(3), CLASSES[:3])
     assert (found.accuracy, found.macro_f1, found.log_loss, found.brier, found.ece) == (1, 1, 0, 0, 0)
-    assert found.macro_f1_interval == (1, 1)
+    assert found.macro_f1_interval == found.accuracy_interval
     assert found.accuracy_interval[1] == 1
 
 
@@ -265,3 +265,11 @@ def test_card_of_many_labels_is_cut_with_a_count() -> None:
     assert "shelf 199" in card
     assert "shelf 200" not in card
     assert "30 more" in card
+
+
+def test_a_flawless_run_has_no_degenerate_interval() -> None:
+    """Where no answer is wrong, macro-F1 still has an interval below 1."""
+    evaluation = evaluate(np.eye(2)[[0, 1, 0, 1]], ["a", "b"], ["a", "b", "a", "b"], majority="a")
+    assert evaluation.macro_f1 == 1.0
+    assert evaluation.macro_f1_interval == evaluation.accuracy_interval
+    assert evaluation.macro_f1_interval[0] < 0.7

@@ -218,3 +218,21 @@ def test_colours_differ_and_stay() -> None:
     assert all(len(color) == 7 and int(color[1:], 16) >= 0 for color in colors.values())
     assert list(label_colors(labels[:3]).items()) == list(colors.items())[:3]
     assert label_colors([]) == {}
+
+
+def test_groups_are_held_out_together() -> None:
+    """Documents of one group share a fold, so that no head is measured on a text it has seen."""
+    y = np.repeat([0, 1, 2], 20)
+    groups = np.arange(60) // 4
+    folds = assign_folds(y, 5, 0, groups)
+    assert all(len(set(folds[groups == group])) == 1 for group in np.unique(groups))
+    assert set(folds) == {0, 1, 2, 3, 4}
+
+
+def test_repeated_texts_do_not_flatter() -> None:
+    """Random labels stay unpredictable, however often each document is repeated."""
+    rng = np.random.default_rng(3)
+    y = np.repeat(rng.integers(0, 3, 60), 4)
+    embeddings = np.repeat(rng.normal(size=(60, 32)), 4, axis=0).astype(np.float32)
+    fitted = fit_logistic(embeddings, y, groups=np.repeat(np.arange(60), 4))
+    assert (fitted.held_out_proba.argmax(axis=1) == y).mean() < 0.6

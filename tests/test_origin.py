@@ -122,10 +122,12 @@ def test_the_hub_gives_the_pinned_revision_or_nothing(tmp_path: Path, monkeypatc
 
 
 def test_a_local_folder_comes_before_the_hub(tmp_path: Path, no_hub: list[dict[str, Any]]) -> None:
-    """A path leads to that folder, with checksums and without a revision."""
+    """A path leads to that folder, with checksums; its revision is that of its configuration."""
     folder = copied(tmp_path / "my model")
     found = find_encoder(str(folder))
-    assert (found.folder, found.model_id, found.revision) == (folder, str(folder), "")
+    assert (found.folder, found.model_id) == (folder, str(folder))
+    replaced(folder / "config.json", (folder / "config.json").read_text() + " ")
+    assert find_encoder(str(folder)).revision != found.revision
     assert found.weights_sha256 == PINNED["model.safetensors"]
     assert no_hub == []
 

@@ -82,7 +82,7 @@ def test_labels_of_one_document_are_named() -> None:
 def test_equal_texts_under_different_labels_are_named() -> None:
     """The text and its labels are named; equal texts under one label are no conflict."""
     texts = ["same", "same", "fine", "fine", "other", "else"]
-    (warning,) = check_training_data(texts, ["x", "y", "x", "x", "y", "y"]).warnings
+    _, warning = check_training_data(texts, ["x", "y", "x", "x", "y", "y"]).warnings
     assert warning == "1 text with conflicting labels: 'same' is 'x' and 'y'."
 
 
@@ -125,3 +125,17 @@ def test_blank_rows_may_take_a_label_with_them() -> None:
     assert len(kept.warnings) == 2
     with pytest.raises(TrainingDataError, match="only the label 'y'"):
         data.without_blank(np.array([[0], [1], [0], [1]], dtype=np.float32))
+
+
+def test_spellings_and_repetitions_are_named() -> None:
+    """Labels that differ by case or spaces, and repeated texts, are worth a warning."""
+    data = check_training_data(["a", "b", "c", "c"], ["Billing", "billing ", "other", "other"])
+    assert any("'Billing' and 'billing '" in warning for warning in data.warnings)
+    assert any("1 document with the text and label of another" in warning for warning in data.warnings)
+    assert data.groups.tolist() == [0, 1, 2, 2]
+
+
+def test_a_blank_label_is_refused() -> None:
+    """A label of spaces is no label."""
+    with pytest.raises(TrainingDataError, match="label of document 2 is empty"):
+        check_training_data(["a", "b"], ["x", "  "])

@@ -171,16 +171,15 @@ def test_warnings_name_what_deserves_a_look(shelf: Settings) -> None:
     rows = [*ROWS, *ODD_ROWS, ("k12", "", "bike")]
     with pytest.warns(TrainingDataWarning):
         report = train(write("garage.csv", rows), shelf)
-    empty, lonely, conflict = report.warnings
-    assert empty == "1 document with nothing to read left out: id 'k12'."
-    assert lonely.startswith("1 label with a single document, which cannot be measured: 'horn'")
-    assert conflict == "1 text with conflicting labels: 'oil the chain' is 'bike' and 'boat'."
+    assert report.warnings[0] == "1 document with nothing to read left out: id 'k12'."
+    assert report.warnings[1].startswith("1 label with a single document, which cannot be measured: 'horn'")
+    assert report.warnings[-1] == "1 text with conflicting labels: 'oil the chain' is 'bike' and 'boat'."
     assert workflows.show_model("garage", shelf)[1]["warnings"] == list(report.warnings)
     assert (report.n_documents, report.n_labels) == (10, 3)
 
 
 def test_rejected_rows_are_counted_and_listed(shelf: Settings) -> None:
-    """Rows that cannot be read cost only themselves; a later clean run empties the list."""
+    """Rows that cannot be read cost only themselves; a later run without any empties the list."""
     file = write("garage.csv", extra="too,many,cells,here\n")
     report = train(file, shelf)
     assert (report.n_documents, report.n_rejected, report.rejected_file) == (8, 1, "garage.csv.rejected.csv")

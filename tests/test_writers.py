@@ -270,3 +270,26 @@ def test_rejections_are_listed_only_where_there_are_some(tmp_path: Path) -> None
     with pytest.raises(OutputError):
         write_rejections(tmp_path / "no" / "r.csv", [Rejection("a.csv", 1, "is bad")])
     assert [entry.name for entry in tmp_path.iterdir()] == ["rejected.csv"]
+
+
+def test_a_tsv_is_written_with_tabs(tmp_path: Path) -> None:
+    """A target called .tsv has tabs, whatever separated the input, and can be read again."""
+    source = tmp_path / "in.csv"
+    source.write_text("id,text\n1,hello\n", encoding="utf-8")
+    table = open_table(source)
+    with open_writer(tmp_path / "out.tsv", "csv", table, [("status", str)]) as writer:
+        for row in table.rows():
+            assert isinstance(row, Row)
+            writer.write(row, ["ok"])
+    assert open_table(tmp_path / "out.tsv").columns == ("id", "text", "status")
+    assert (tmp_path / "out.tsv").read_text(encoding="utf-8").startswith('"id"\t"text"')
+
+
+def test_a_file_keeps_its_permissions(tmp_path: Path) -> None:
+    """A private output stays private when it is written again."""
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("id,text\n1,hello\n", encoding="utf-8")
+    target.touch(mode=0o600)
+    with open_writer(target, "csv", open_table(source), []):
+        pass
+    assert target.stat().st_mode & 0o777 == 0o600

@@ -55,16 +55,28 @@ def fit_temperature(scores: NDArray[np.floating], y: Ints) -> float:
     Returns
     -------
     float
-        In [0.05, 20]; 1 where there is no document to learn from.
+        In [exp(-3), exp(3)]; 1 where there is no document to learn from.
+
+    Notes
+    -----
+    Each true class gets the target 1 - 1 / (n + 2), the other share is spread over all classes, after Platt's
+    targets: without any error among few documents, the confidence must not run away to 1.
 
     References
     ----------
+    Platt (1999), Probabilistic outputs for support vector machines, section 2.2
     Guo et al. (2017), On Calibration of Modern Neural Networks, https://arxiv.org/abs/1706.04599
     """
     if len(y) == 0:
         return 1.0
+    doubt = 1.0 / (len(y) + 2.0)
+
+    def smoothed_loss(log_temperature: float) -> float:
+        logs = log_softmax(np.asarray(scores, dtype=np.float64) / np.exp(log_temperature), axis=1)
+        return float(-(1 - doubt) * logs[np.arange(len(y)), y].mean() - doubt * logs.mean())
+
     found = minimize_scalar(
-        lambda log_temperature: float(log_losses(scores, y, float(np.exp(log_temperature))).mean()),
+        smoothed_loss,
         bounds=_LOG_TEMPERATURE_BOUNDS,
         method="bounded",
     )

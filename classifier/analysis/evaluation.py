@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from classifier.analysis.confidence import Floats, Ints
 
@@ -58,7 +59,8 @@ class Evaluation:
     accuracy, macro_f1 : float
         In [0, 1].
     accuracy_interval, macro_f1_interval : tuple of float
-        95 % intervals: Wilson's for accuracy, percentiles of 1,000 resamples for macro-F1.
+        95 % intervals: Wilson's for accuracy, percentiles of 1,000 resamples for macro-F1; where no answer is wrong,
+        resamples cannot vary, and macro-F1 gets the interval of accuracy.
     log_loss : float
         Mean negative log probability of the true label, in nats.
     brier : float
@@ -141,7 +143,9 @@ def evaluate(
         accuracy=n_correct / len(truth),
         accuracy_interval=wilson_interval(n_correct, len(truth)),
         macro_f1=_macro_f1(per_class),
-        macro_f1_interval=_macro_f1_interval(truth, answers, len(names), seed),
+        macro_f1_interval=_macro_f1_interval(truth, answers, len(names), seed)
+        if n_correct < len(truth)
+        else wilson_interval(n_correct, len(truth)),
         log_loss=float(-np.log(_true_probability(proba, truth)).mean()),
         brier=_brier(proba, truth),
         ece=sum(item.n_documents * abs(item.accuracy - item.mean_confidence) for item in bins) / len(truth),
@@ -215,10 +219,11 @@ def _macro_f1_interval(truth: Ints, answers: Ints, n_names: int, seed: int) -> t
     pairs, counts = np.unique(np.stack([truth, answers]), axis=1, return_counts=True)
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(truth), counts / len(truth), size=N_RESAMPLES).astype(np.float64)
-    of_true = np.eye(n_names)[pairs[0]]
-    of_answer = np.eye(n_names)[pairs[1]]
+    of_true, of_answer = (
+        csr_array((np.ones(len(codes)), (np.arange(len(codes)), codes)), shape=(len(codes), n_names)) for codes in pairs
+    )
     n_true, n_given = draws @ of_true, draws @ of_answer
-    hits = draws @ (of_true * of_answer)
+    hits = draws @ of_true.multiply(of_answer)
     present = (n_true + n_given) > 0
     f1 = np.divide(2 * hits, n_true + n_given, out=np.zeros_like(hits), where=present)
     low, high = np.percentile(f1.sum(axis=1) / present.sum(axis=1), [2.5, 97.5])

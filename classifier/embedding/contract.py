@@ -23,7 +23,7 @@ class EmbeddingContract:
     model_id : str
         Name or folder of the encoder.
     revision : str
-        Commit of the encoder on its hub; empty for a local folder.
+        Commit of the encoder on its hub; for a local folder, a checksum of its configuration files.
     weights_sha256, tokenizer_sha256 : str
         Checksums of all weight files and of the tokenizer.
     pooling : str
@@ -66,7 +66,6 @@ class EmbeddingContract:
         }
         if self.weights_sha256 and "weights_sha256" not in found:
             found.pop("model_id", None)
-            found.pop("revision", None)
         return found
 
     def require_same(self, other: EmbeddingContract) -> None:

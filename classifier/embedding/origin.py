@@ -20,6 +20,7 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
 DEFAULT_NAMES = frozenset({"default", "all-MiniLM-L6-v2", DEFAULT_MODEL})
 PINNED = {
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
@@ -36,7 +37,7 @@ class Origin:
     model_id : str
         The public name, or the folder where it is a local one.
     revision : str
-        Hub commit; empty for a local folder.
+        Hub commit; for a local folder, a checksum of its configuration files.
     folder : Path
         Where the files are.
     weights_sha256, tokenizer_sha256 : str
@@ -93,7 +94,7 @@ def _locate(name: str, is_default: bool, download: bool) -> tuple[str, str, Path
     except (OSError, RuntimeError) as error:
         raise EmbedderNotFoundError(name, "this path cannot be looked at") from error
     if is_folder and (folder / "config.json").is_file() | (folder / "modules.json").is_file():
-        return str(folder.resolve()), "", folder.resolve()
+        return str(folder.resolve()), _configuration(folder), folder.resolve()
     if is_default:
         packaged = _packaged_folder()
         if packaged is not None:
@@ -207,9 +208,19 @@ def _sha256_of(folder: Path, paths: list[Path]) -> str:
     return hashlib.sha256(joined.encode()).hexdigest()
 
 
+def _configuration(folder: Path) -> str:
+    """Hash every configuration file of a model folder: layers, activations, casing, modules."""
+    paths = sorted(path for pattern in ("*.json", "*/*.json") for path in folder.glob(pattern))
+    return _sha256_of(folder, [path for path in paths if path.is_file() and path.name != "tokenizer.json"])
+
+
 def _verify_pinned(origin: Origin) -> None:
     """Compare the default model's files with the pinned checksums."""
-    found = {"model.safetensors": origin.weights_sha256, "tokenizer.json": origin.tokenizer_sha256}
+    found = {
+        "config.json": file_sha256(origin.folder / "config.json"),
+        "model.safetensors": origin.weights_sha256,
+        "tokenizer.json": origin.tokenizer_sha256,
+    }
     for file, expected in PINNED.items():
         if found[file] != expected:
             raise EmbedderChangedError(origin.model_id, file, expected, found[file])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +142,6 @@ def load_transformer(name: str, *, download: bool = True) -> TransformerEmbedder
 
 def _load_model(name: str, origin: Origin) -> SentenceTransformer:
     """Build the torch model from a checked folder, silently and without any request."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 

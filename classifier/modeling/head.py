@@ -77,7 +77,7 @@ class HeadFit:
         return int(self.folds.max(initial=ALWAYS_IN_TRAINING)) + 1
 
 
-def assign_folds(y: Ints, n_folds: int, seed: int) -> Ints:
+def assign_folds(y: Ints, n_folds: int, seed: int, groups: Ints | None = None) -> Ints:
     """Spread each class over the folds as evenly as can be.
 
     Parameters
@@ -90,25 +90,32 @@ def assign_folds(y: Ints, n_folds: int, seed: int) -> Ints:
         Shuffles within each class; classes take turns in order of their first document, so that
         the folds do not depend on what the classes are called.
 
+    groups : ndarray of int, shape (n_documents,), or None
+        Documents of one group, such as equal texts, are held out together; each is its own where None.
+
     Returns
     -------
     ndarray of int, shape (n_documents,)
-        Fold of each document. The only document of a class gets -1: it stays in every training part,
+        Fold of each document. The only document or group of a class gets -1: it stays in every training part,
         so that no head is asked for a class it never saw.
     """
     rng = np.random.default_rng(seed)
-    counts = np.bincount(y)
+    if groups is None:
+        groups = np.arange(len(y))
+    _, first_rows, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    group_y = y[first_rows]
+    counts = np.bincount(group_y, minlength=int(y.max()) + 1)
     n_folds = min(n_folds, int(counts.max()))
-    folds = np.full(len(y), ALWAYS_IN_TRAINING, dtype=np.intp)
+    folds = np.full(len(group_y), ALWAYS_IN_TRAINING, dtype=np.intp)
     offset = 0
-    _, first_rows = np.unique(y, return_index=True)
-    for label in y[np.sort(first_rows)]:
-        if counts[label] == 1:
+    _, first_of_class = np.unique(y, return_index=True)
+    for label in y[np.sort(first_of_class)]:
+        if counts[label] < 2:
             continue
-        members = rng.permutation(np.flatnonzero(y == label))
+        members = rng.permutation(np.flatnonzero(group_y == label))
         folds[members] = (np.arange(len(members)) + offset) % n_folds
         offset += len(members)
-    return folds
+    return folds[group_of]
 
 
 def class_weights(y: Ints, n_classes: int) -> Floats:
@@ -127,7 +134,7 @@ def class_weights(y: Ints, n_classes: int) -> Floats:
     return np.asarray(weights / weights.mean(), dtype=np.float64)
 
 
-def fit_logistic(embeddings: Embeddings, y: Ints, *, seed: int = 0) -> HeadFit:
+def fit_logistic(embeddings: Embeddings, y: Ints, *, groups: Ints | None = None, seed: int = 0) -> HeadFit:
     """Train multinomial logistic regression; regularisation and temperature by cross-validation.
 
     Parameters
@@ -135,6 +142,8 @@ def fit_logistic(embeddings: Embeddings, y: Ints, *, seed: int = 0) -> HeadFit:
     embeddings : ndarray of float32, shape (n_documents, n_dims)
     y : ndarray of int, shape (n_documents,)
         Classes 0 to n_classes - 1, each present at least once, at least two of them.
+    groups : ndarray of int, shape (n_documents,), or None
+        Documents that are held out together, see `assign_folds`.
     seed : int, default=0
         Decides the folds.
 
@@ -155,7 +164,7 @@ def fit_logistic(embeddings: Embeddings, y: Ints, *, seed: int = 0) -> HeadFit:
     """
     n_classes = int(y.max()) + 1
     weights = class_weights(y, n_classes)
-    folds = assign_folds(y, FOLDS_OF_MANY if len(y) > MANY_DOCUMENTS else N_FOLDS, seed)
+    folds = assign_folds(y, FOLDS_OF_MANY if len(y) > MANY_DOCUMENTS else N_FOLDS, seed, groups)
     held_out = folds != ALWAYS_IN_TRAINING
     proba = np.zeros((len(y), n_classes))
     with _undisturbed_solvers():

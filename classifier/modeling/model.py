@@ -22,6 +22,7 @@ from classifier.errors import (
     EmptyTextWarning,
     NotFittedError,
     NotTextError,
+    TrainingDataError,
     TrainingDataWarning,
     UnknownNameError,
     lookup,
@@ -51,7 +52,8 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
     head_ : LinearHead
         The trained head.
     evaluation_ : Evaluation or None
-        Cross-validated metrics of the training documents; None where no label has two documents.
+        Cross-validated metrics of the training documents; None where no label has two documents, and after
+        `load`: what was stored is in ``facts_["metrics"]``.
     documents_ : sequence of Document
         The documents it was trained on, behind `similar`.
     embeddings_ : ndarray of float32, shape (n_documents, n_dims)
@@ -109,6 +111,8 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         """
         started = time.perf_counter()
         train = lookup(HEADS, self.head, "head")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise TrainingDataError(f"The seed is {self.seed!r}", "give a whole number from 0")
         data = check_training_data(texts, labels, ids)
         embedder = load_embedder(self.embedder) if isinstance(self.embedder, str) else self.embedder
         loaded = time.perf_counter()
@@ -117,7 +121,7 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         data, embeddings = data.without_blank(embeddings)
         for message in data.warnings:
             warnings.warn(message, TrainingDataWarning, stacklevel=2)
-        fitted = train(embeddings, data.y, seed=self.seed)
+        fitted = train(embeddings, data.y, groups=data.groups, seed=self.seed)
         self.classes_: NDArray[np.object_] = np.array(data.classes, dtype=object)
         self._embedder = embedder
         self.contract_ = embedder.contract
@@ -128,6 +132,8 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         measured = fitted.folds != ALWAYS_IN_TRAINING
         self.evaluation_ = _cross_validated(data, fitted.held_out_proba, measured, self.seed)
         self.facts_: dict[str, Any] = {
+            "head": self.head,
+            "seed": self.seed,
             "data": {"n_documents": len(data.texts), "file": "", "sha256": ""},
             "race": {str(c): loss for c, loss in fitted.race.items()},
             "inverse_regularisation": fitted.inverse_regularisation,
@@ -145,8 +151,7 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
     def predict(self, texts: Sequence[str]) -> NDArray[np.object_]:
         """Return the most probable label of each text.
 
-        Empty texts get the label that the head finds most probable beforehand, with a warning; `classify`
-        marks them instead.
+        Empty texts get what the head answers to no text at all, with a warning; `classify` marks them instead.
 
         Returns
         -------
@@ -168,7 +173,7 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         n_empty = int((~embeddings.any(axis=1)).sum())
         if n_empty:
             warnings.warn(
-                f"{n_empty} of {len(texts)} texts have nothing to read; they get the prior.",
+                f"{n_empty} of {len(embeddings)} texts have nothing to read; they get the answer to no text.",
                 EmptyTextWarning,
                 stacklevel=2,
             )
@@ -183,6 +188,7 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         progress : bool, default=False
             Show a bar on stderr.
         """
+        texts = _strings(texts)
         embeddings = self.encode(texts, progress=progress)
         proba = self.head_.predict_proba(embeddings)
         used = self.used_fraction(texts)
@@ -195,7 +201,7 @@ class DocumentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
 
     def used_fraction(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the share of each text's visible characters that the encoder could read, in [0, 1]."""
-        embedder = self.loaded_embedder()
+        texts, embedder = _strings(texts), self.loaded_embedder()
         return embedder.coverage(texts) if isinstance(embedder, MeasuresCoverage) else np.ones(len(texts))
 
     def similar(

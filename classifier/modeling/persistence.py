@@ -44,8 +44,6 @@ def save(model: DocumentClassifier, folder: Path) -> Path:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "libraries": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
         "embedder": embedder,
-        "head": model.head,
-        "seed": model.seed,
         "contract": model.contract_.to_dict(),
         "labels": [{"name": label, "color": colors[label]} for label in labels],
         "temperature": model.head_.temperature,

@@ -41,6 +41,12 @@ class TrainingData:
         return np.array([code[label] for label in self.labels], dtype=np.intp)
 
     @property
+    def groups(self) -> Ints:
+        """Equal texts share a number, shape (n_documents,)."""
+        numbers: dict[str, int] = {}
+        return np.array([numbers.setdefault(text, len(numbers)) for text in self.texts], dtype=np.intp)
+
+    @property
     def majority(self) -> str:
         """The most frequent label; the first in order among equals."""
         counts = Counter(self.labels)
@@ -94,6 +100,9 @@ def check_training_data(texts: Sequence[str], labels: Sequence[str], ids: Sequen
         if wrong is not None:
             kind = type(values[wrong]).__name__
             raise TrainingDataError(f"The {role} of document {wrong + 1} is of type {kind}", "give strings only")
+    blank = next((row for row, label in enumerate(labels) if not label.strip()), None)
+    if blank is not None:
+        raise TrainingDataError(f"The label of document {blank + 1} is empty", "leave unlabelled documents out")
     return _checked([str(text) for text in texts], [str(label) for label in labels], names)
 
 
@@ -103,7 +112,13 @@ def _checked(texts: list[str], labels: list[str], ids: list[str]) -> TrainingDat
     if len(classes) < 2:
         have = f"only the label {excerpt(classes[0])}" if classes else "no labelled documents"
         raise TrainingDataError(f"There is {have} to learn from", "a classifier needs documents of two labels or more")
-    return TrainingData(texts, labels, ids, classes, (*_lonely(labels), *_conflicting(texts, labels)))
+    return TrainingData(
+        texts,
+        labels,
+        ids,
+        classes,
+        (*_lonely(labels), *_alike(classes), *_repeated(texts, labels), *_conflicting(texts, labels)),
+    )
 
 
 def _lonely(labels: list[str]) -> list[str]:
@@ -117,6 +132,23 @@ def _lonely(labels: list[str]) -> list[str]:
             "add documents or merge labels."
         )
     ]
+
+
+def _alike(classes: list[str]) -> list[str]:
+    """Warn of labels that differ only by case or spaces."""
+    spellings: defaultdict[str, list[str]] = defaultdict(list)
+    for label in classes:
+        spellings[" ".join(label.casefold().split())].append(label)
+    alike = [" and ".join(map(repr, labels)) for labels in spellings.values() if len(labels) > 1]
+    return [f"Labels that differ only by case or spaces: {'; '.join(alike[:5])}; write them alike."] if alike else []
+
+
+def _repeated(texts: list[str], labels: list[str]) -> list[str]:
+    """Warn of documents that were there before, text and label."""
+    n_repeated = len(texts) - len(set(zip(texts, labels, strict=True)))
+    if not n_repeated:
+        return []
+    return [f"{_count(n_repeated, 'document')} with the text and label of another; equal texts are held out together."]
 
 
 def _conflicting(texts: list[str], labels: list[str]) -> list[str]:

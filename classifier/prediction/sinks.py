@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,6 +43,8 @@ class FileSink:
         self.handle.flush()
         os.fsync(self.handle.fileno())
         self.handle.close()
+        if self._target.exists():
+            self._temporary.chmod(stat.S_IMODE(self._target.stat().st_mode))
         self._temporary.replace(self._target)
         if os.name == "posix":
             folder = os.open(self._target.parent, os.O_RDONLY)
@@ -86,7 +89,7 @@ def one_sentence(target: str) -> Iterator[None]:
     """Turn what the operating system says into an `OutputError`."""
     try:
         yield
-    except OutputError:
+    except (OutputError, BrokenPipeError):
         raise
     except OSError as error:
         remedy = "check the folder, its permissions and the free space"

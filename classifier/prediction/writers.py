@@ -22,6 +22,7 @@ from classifier.reading.values import to_json, to_text
 
 Added = Sequence[tuple[str, type]]
 
+_REJECTION_COLUMNS = ("row", "id", "reason")
 ROW_GROUP_ROWS = 10_000
 ROW_GROUP_CHARACTERS = 1 << 26
 
@@ -100,13 +101,17 @@ class Writer(ABC):
 
 
 class CsvWriter(Writer):
-    """CSV in UTF-8, every cell quoted, with the delimiter of the input; None becomes an empty cell."""
+    """CSV in UTF-8, every cell quoted, with tabs in a ``.tsv``, else the delimiter of the input; None becomes empty."""
 
     def _begin(self) -> None:
-        self._csv = csv.writer(
-            self._sink, delimiter=self._table.delimiter or ",", quoting=csv.QUOTE_ALL, lineterminator="\n"
-        )
+        self._csv = csv.writer(self._sink, delimiter=self._delimiter(), quoting=csv.QUOTE_ALL, lineterminator="\n")
         self._csv.writerow([*self._table.columns, *(name for name, _ in self._added)])
+
+    def _delimiter(self) -> str:
+        """Take the tab for a file that is called so, else the delimiter of the input."""
+        if isinstance(self._target, Path) and self._target.suffix.lower() in {".tsv", ".tab"}:
+            return "\t"
+        return self._table.delimiter or ","
 
     def _write(self, row: Row, values: Sequence[Any]) -> None:
         self._csv.writerow([_cell(value) for value in (*row.cells, *values)])
@@ -214,7 +219,7 @@ class RejectionsFile:
     """A CSV of rejected rows (``row,id,reason``) that is made only when there is something to tell.
 
     Use it in a ``with`` statement. Where nothing was rejected, no file is made, and the list of an earlier run is
-    replaced by an empty one.
+    replaced by an empty one; a file that is no such list is not touched.
 
     Parameters
     ----------
@@ -236,7 +241,7 @@ class RejectionsFile:
         try:
             if kind is None:
                 with one_sentence(str(self._path)):
-                    if self._sink is None and self._path.is_file():
+                    if self._sink is None and self._is_old_list():
                         self._open()
                     if self._sink is not None:
                         self._sink.commit()
@@ -262,7 +267,14 @@ class RejectionsFile:
         """Start the list."""
         self._sink = FileSink(self._path)
         self._csv = csv.writer(self._sink, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        self._csv.writerow(["row", "id", "reason"])
+        self._csv.writerow(_REJECTION_COLUMNS)
+
+    def _is_old_list(self) -> bool:
+        """Tell whether an earlier run left its list here."""
+        if not self._path.is_file():
+            return False
+        with self._path.open("rb") as stream:
+            return stream.readline() == b'"row","id","reason"\n'
 
 
 def write_rejections(path: Path, rejections: Iterable[Rejection]) -> int:

@@ -48,7 +48,8 @@ def parse(lines: Iterable[str], dialect: Dialect) -> Iterator[Parsed]:
     Yields
     ------
     Parsed
-        One per record; the record of a blank line has no cells. After a problem, reading goes on with the next line.
+        One per record; the record of a blank line has no cells. A record with a problem ends where its quotation
+        marks are balanced, so that the rest of a broken cell is never taken for a record of its own.
 
     Raises
     ------
@@ -68,6 +69,7 @@ def parse(lines: Iterable[str], dialect: Dialect) -> Iterator[Parsed]:
         except csv.Error as error:
             if "unexpected end" in str(error) or "field limit" in str(error):
                 raise OpenQuoteError(numbered.opened) from error
+            numbered.finish_record()
             yield Parsed([], f"has text after a closing quotation mark ({numbered.span})")
 
 
@@ -123,6 +125,12 @@ class _NumberedLines:
     def start_record(self) -> None:
         """Mark the next line as the first of a record."""
         self.first, self._n_quotes = self.number + 1, 0
+
+    def finish_record(self) -> None:
+        """Read on to the end of a broken record: the first line at which its quotation marks are balanced."""
+        while self._n_quotes % 2:
+            if next(self, None) is None:
+                raise OpenQuoteError(self.opened)
 
     @property
     def span(self) -> str:

@@ -6,7 +6,7 @@ Rows are streamed, so memory stays bounded however long the file is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from classifier.datamodels import Document, Rejection
@@ -17,7 +17,7 @@ from classifier.reading.folders import read_folder
 from classifier.reading.jsonlines import read_json_lines
 from classifier.reading.parquet import read_parquet
 from classifier.reading.signatures import refuse_binary
-from classifier.reading.table import Row, Table
+from classifier.reading.table import Row, Table, fingerprint_of
 from classifier.reading.values import to_label, to_text
 
 __all__ = ["READERS", "DocumentStream", "Record", "Row", "Table", "open_table", "read_documents"]
@@ -114,7 +114,8 @@ def open_table(path: str | Path, *, encoding: str | None = None) -> Table:
     """
     path = Path(path)
     try:
-        return _reader(path)(path, encoding)
+        fingerprint = fingerprint_of(path)
+        return replace(_reader(path)(path, encoding), fingerprint=fingerprint)
     except ClassifierError:
         raise
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from classifier.datamodels import Rejection
@@ -49,6 +50,8 @@ class Table:
         The exact types, where the source is Parquet.
     delimiter : str or None
         What separates the cells, where the source is delimited text.
+    fingerprint : tuple of int or None
+        Size, time and inode of the file when it was scanned; None for what is no single file.
     read_rows : callable
         Starts a new pass over the file; use `rows`, which also watches over the pass.
     """
@@ -61,6 +64,7 @@ class Table:
     notes: tuple[str, ...] = ()
     schema: Any = None
     delimiter: str | None = None
+    fingerprint: tuple[int, ...] | None = None
 
     def rows(self) -> Iterator[Row | Rejection]:
         """Stream the rows in file order; each comes out readable or rejected.
@@ -82,12 +86,22 @@ class Table:
                 yield row
         except OSError as error:
             raise self._changed(error.strerror or str(error)) from error
+        if self.fingerprint is not None and fingerprint_of(Path(self.source)) != self.fingerprint:
+            raise self._changed("its size or time is another")
         if n_read != self.n_rows:
             raise self._changed(f"it had {self.n_rows} rows and now has {n_read}")
 
     def _changed(self, what: str) -> FileProblemError:
         """Say that the file changed between the scan and this pass."""
         return FileProblemError(self.source, f"the file changed while it was read ({what})", "read it again")
+
+
+def fingerprint_of(path: Path) -> tuple[int, ...] | None:
+    """Return size, time and inode of a file; None where it is no file."""
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def scan_rows(source: object, rows: Iterable[Row | Rejection]) -> int:

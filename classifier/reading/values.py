@@ -91,7 +91,7 @@ def to_text(value: Any) -> str | None:
 
 
 def to_label(value: Any) -> str | None:
-    """Write a cell as a label: as `to_text`, but lists are joined with ``|`` and an empty label is no label.
+    """Write a cell as a label: as `to_text`, but lists are joined with ``|`` and an empty or blank label is none.
 
     Examples
     --------
@@ -101,7 +101,8 @@ def to_label(value: Any) -> str | None:
     value = _plain(value)
     if isinstance(value, list | tuple):
         return "|".join(text for item in value if (text := to_text(item)) is not None) or None
-    return to_text(value) or None
+    text = to_text(value)
+    return text if text and text.strip() else None
 
 
 def _plain(value: Any) -> Any:

@@ -153,15 +153,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleRefusedError(folder, "it is not a folder", "give the folder of a saved model")
     if path.is_symlink() or not path.is_file():
         raise BundleRefusedError(folder, f"it has no {MANIFEST_FILE}", "give the folder of a saved model")
-    if path.stat().st_size > MAX_MANIFEST_BYTES:
-        raise BundleRefusedError(folder, f"{MANIFEST_FILE} is larger than {MAX_MANIFEST_BYTES >> 20} MB")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        checksum = _manifest_sha256(manifest) if isinstance(manifest, dict) else ""
-    except OSError as error:
-        raise BundleRefusedError(folder, f"it cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
-        raise BundleRefusedError(folder, f"{MANIFEST_FILE} is not valid JSON") from error
+    manifest, checksum = _parsed_manifest(folder, path)
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         raise BundleRefusedError(folder, "it is not a document-classifier model", "give the folder of a saved model")
     number = manifest.get("format")
@@ -176,6 +168,22 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest.get("facts"), dict) or not isinstance(manifest.get("files"), dict):
         raise BundleRefusedError(folder, f"{MANIFEST_FILE} lacks its facts or its list of files")
     return manifest
+
+
+def _parsed_manifest(folder: Path, path: Path) -> tuple[Any, str]:
+    """Parse a manifest of bounded size, and return it with the checksum of its content."""
+    try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise BundleRefusedError(folder, f"{MANIFEST_FILE} is larger than {MAX_MANIFEST_BYTES >> 20} MB")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        checksum = _manifest_sha256(manifest) if isinstance(manifest, dict) else ""
+    except BundleRefusedError:
+        raise
+    except OSError as error:
+        raise BundleRefusedError(folder, f"it cannot be read ({error.strerror or error})") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleRefusedError(folder, f"{MANIFEST_FILE} is not valid JSON") from error
+    return manifest, checksum
 
 
 def _write_files(bundle: Bundle, folder: Path) -> None:

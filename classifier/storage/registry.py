@@ -10,13 +10,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from classifier.errors import OutputError, RegistryError, UnknownModelError, excerpt
+from classifier.errors import BundleRefusedError, OutputError, RegistryError, UnknownModelError, excerpt
 from classifier.files import sync_path
 from classifier.storage.bundle import read_manifest
 
@@ -59,7 +60,31 @@ class ModelVersion:
             When the manifest is damaged or foreign.
         """
         facts: dict[str, Any] = read_manifest(self.folder)["facts"]
+        try:
+            check_facts(facts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleRefusedError(self.folder, f"its manifest does not describe a model ({error})") from error
         return facts
+
+
+def check_facts(facts: Mapping[str, Any]) -> None:
+    """Check the facts that are shown about a model.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        When one is missing or of another kind.
+    """
+    datetime.fromisoformat(facts["created"])
+    f"{facts['data']['n_documents']:,} {facts['data']['file']} {facts['contract']['model_id']}"
+    for label in facts["labels"]:
+        f"{label['name'] + label['color']}"
+    if not all(isinstance(warning, str) for warning in (*facts["warnings"], facts["measured_on"])):
+        raise TypeError("a warning is no text")
+    metrics = facts["metrics"]
+    if metrics is not None:
+        low, high = metrics["accuracy_interval"]
+        f"{metrics['accuracy']:.3f} {metrics['macro_f1']:.3f} {metrics['ece']:.3f} {low:.3f} {high:.3f}"
 
 
 class Registry:

@@ -120,7 +120,7 @@ def read_table(name: str, content: bytes) -> UploadedTable:
             problem = f"it already has {listing(taken)}, which the answers are written to"
             raise FileProblemError(path, problem, "rename that column")
         rows = list(islice(table.rows(), ROW_LIMIT))
-    kept = replace(table, n_rows=len(rows), read_rows=lambda: iter(rows))
+    kept = replace(table, n_rows=len(rows), read_rows=lambda: iter(rows), fingerprint=None)
     try:
         text_column = choose_columns(kept).text
     except ColumnError:

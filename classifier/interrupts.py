@@ -1,0 +1,32 @@
+"""Ctrl+C and SIGTERM end a command in an orderly way: what is half-written is removed."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+FINALISER_SECONDS = 0.05
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl+C and SIGTERM raise KeyboardInterrupt; in a finaliser, where Python would swallow it, a moment later."""
+    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, or try again soon; libraries run many finalisers while they are imported."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            threading.Timer(FINALISER_SECONDS, signal.raise_signal, [number]).start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt

@@ -1,0 +1,85 @@
+"""Mistakes that cost people data or trust elsewhere, tried through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import FakeEmbedder
+from typer.testing import CliRunner
+
+from classifier import DocumentClassifier
+from classifier.cli import app
+from classifier.embedding.embedders import EMBEDDERS
+from classifier.storage.registry import Registry
+
+ROWS = "".join(f"{row},text number {row},{'odd' if row % 2 else 'even'}\n" for row in range(1, 13))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a folder with a labelled file, a model ``m`` and the fake embedder as a family."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setitem(EMBEDDERS, "fake", lambda *_arguments, **_options: FakeEmbedder())
+    (tmp_path / "train.csv").write_text("id,text,label\n" + ROWS, encoding="utf-8")
+    result = CliRunner().invoke(app, ["train", "train.csv", "--name", "m", "--embedder", "fake:x"])
+    assert result.exit_code == 0, result.output
+    return tmp_path
+
+
+def test_rejects_never_replace_the_input(folder: Path) -> None:
+    """A file that is called like the list of rejected rows is read, and not written over."""
+    source = folder / "x.csv.rejected.csv"
+    source.write_text("id,text\n1,hello\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["predict", "m", source.name, "-o", "x.csv"])
+    assert result.exit_code == 1
+    assert source.read_text(encoding="utf-8") == "id,text\n1,hello\n"
+
+
+def test_rejected_rows_of_the_test_file_are_told(folder: Path) -> None:
+    """A bad row of the test file ends with 3, in a list of its own where the names are equal."""
+    (folder / "other").mkdir()
+    (folder / "other" / "train.csv").write_text("id,text,label\n" + ROWS + "13,one,two,many\n", encoding="utf-8")
+    command = ["train", "train.csv", "--test-file", "other/train.csv", "--name", "m", "--embedder", "fake:x"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 3, result.output
+    assert "row" in (folder / "train.csv.test.rejected.csv").read_text(encoding="utf-8")
+
+
+def test_measuring_on_training_documents_is_told(folder: Path) -> None:
+    """Figures on documents that were trained on are flattered, and say so."""
+    assert (folder / "train.csv").is_file()
+    result = CliRunner().invoke(app, ["evaluate", "m", "train.csv"])
+    assert "12 of 12 documents were also trained on" in result.stderr
+
+
+def test_json_keeps_numbers_as_they_are(folder: Path) -> None:
+    """Numbers of a JSONL file pass through the one JSON object digit by digit."""
+    (folder / "in.jsonl").write_text('{"text": "hello", "p": 1.10, "q": 123456789.123456789012}\n', encoding="utf-8")
+    result = CliRunner().invoke(app, ["predict", "m", "in.jsonl", "--json"])
+    assert result.exit_code == 0, result.output
+    assert '"p": 1.10, "q": 123456789.123456789012' in result.stdout
+    assert json.loads(result.stdout)["predictions"][0]["text"] == "hello"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["predict", "m", "--text", "hi", "-o", "out.csv"], ["predict", "m", "train.csv", "-o", "out.xlsx"]],
+)
+def test_options_without_effect_are_refused(folder: Path, arguments: list[str]) -> None:
+    """An option that would be ignored, or an ending that would lie, is wrong usage."""
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+    assert not list(folder.glob("out.*"))
+
+
+def test_a_label_cannot_steer_the_terminal(folder: Path) -> None:
+    """Escape sequences in a label are shown, not obeyed."""
+    hostile = "\x1b[31mred\x1b]0;title\x07"
+    model = DocumentClassifier(FakeEmbedder()).fit(["a", "b", "c", "d"], [hostile, hostile, "x", "x"])
+    model.embedder = "fake:x"
+    Registry(folder / "models").add("hostile", model.save)
+    result = CliRunner().invoke(app, ["predict", "hostile", "--text", "a"])
+    assert "\x1b" not in result.stdout
+    assert "red" in result.stdout
