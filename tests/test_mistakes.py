@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import FakeEmbedder
+from conftest import FakeEmbedder, seal
 from typer.testing import CliRunner
 
 from classifier import DocumentClassifier
 from classifier.cli import app
 from classifier.embedding.embedders import EMBEDDERS
+from classifier.errors import BundleRefusedError
 from classifier.storage.registry import Registry
 
 ROWS = "".join(f"{row},text number {row},{'odd' if row % 2 else 'even'}\n" for row in range(1, 13))
@@ -83,3 +84,23 @@ def test_a_label_cannot_steer_the_terminal(folder: Path) -> None:
     result = CliRunner().invoke(app, ["predict", "hostile", "--text", "a"])
     assert "\x1b" not in result.stdout
     assert "red" in result.stdout
+
+
+def test_a_column_of_ids_is_no_column_of_labels(folder: Path) -> None:
+    """Thousands of labels that the model does not know are refused in one sentence, before anything grows."""
+    rows = "".join(f"{row},text {row},key {row}\n" for row in range(1200))
+    (folder / "ids.csv").write_text("id,text,label\n" + rows, encoding="utf-8")
+    result = CliRunner().invoke(app, ["evaluate", "m", "ids.csv"])
+    assert result.exit_code == 1
+    assert "1,200 labels that the model does not know" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "change", [{"labels": None}, {"data": "z"}, {"created": "x"}, {"metrics": 3}, {"warnings": [1]}]
+)
+def test_odd_facts_are_refused(folder: Path, change: dict[str, object]) -> None:
+    """A manifest whose checksum is right and whose facts are not is refused, not shown and not promoted."""
+    seal(folder / "models" / "m" / "1", **change)
+    for verb in ("show", "promote"):
+        result = CliRunner().invoke(app, ["models", verb, "m@1"])
+        assert isinstance(result.exception, BundleRefusedError), (verb, result.output)

@@ -16,7 +16,7 @@ import pytest
 
 from classifier.datamodels import Rejection
 from classifier.errors import OutputError, UnknownNameError
-from classifier.prediction.writers import WRITERS, RejectionsFile, open_writer, write_rejections
+from classifier.prediction.writers import WRITERS, RejectionsFile, open_writer
 from classifier.reading.documents import Row, Table, open_table
 
 ADDED = [("predicted_label", str), ("confidence", float), ("status", str)]
@@ -253,6 +253,14 @@ def test_parquet_is_written_in_row_groups(tmp_path: Path, monkeypatch: pytest.Mo
     copy(table, tmp_path / "out.parquet", "parquet")
     metadata = pq.read_metadata(tmp_path / "out.parquet")
     assert (metadata.num_rows, metadata.num_row_groups) == (25, 3)
+
+
+def write_rejections(path: Path, rejections: list[Rejection]) -> int:
+    """Write a whole list of rejected rows, and return how many there were."""
+    with RejectionsFile(path) as file:
+        for rejection in rejections:
+            file.write(rejection)
+    return file.n_written
 
 
 def test_rejections_are_listed_only_where_there_are_some(tmp_path: Path) -> None:

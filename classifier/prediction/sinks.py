@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from classifier.errors import OutputError
+from classifier.files import sync_path
 
 
 class FileSink:
@@ -47,11 +48,7 @@ class FileSink:
             self._temporary.chmod(stat.S_IMODE(self._target.stat().st_mode))
         self._temporary.replace(self._target)
         if os.name == "posix":
-            folder = os.open(self._target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_path(self._target.parent)
 
     def discard(self) -> None:
         """Remove what was written."""

@@ -277,14 +277,6 @@ class RejectionsFile:
             return stream.readline() == b'"row","id","reason"\n'
 
 
-def write_rejections(path: Path, rejections: Iterable[Rejection]) -> int:
-    """Write a whole list of rejected rows, see `RejectionsFile`, and return how many there were."""
-    with RejectionsFile(path) as file:
-        for rejection in rejections:
-            file.write(rejection)
-    return file.n_written
-
-
 def _cell(value: Any) -> str:
     """Write a value as the text of a CSV cell."""
     return _nullable_cell(value) or ""
