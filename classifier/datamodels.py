@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
+
 STATUS_OK = "ok"
 STATUS_EMPTY = "empty"
 
@@ -95,6 +97,37 @@ class Neighbor:
     similarity: float
 
 
+def default_cache_dir() -> Path:
+    """Return ``CLASSIFIER_CACHE_DIR``, else the folder where this system keeps what can be made again."""
+    chosen = os.environ.get("CLASSIFIER_CACHE_DIR")
+    return Path(chosen) if chosen else user_cache_path("document-classifier", appauthor=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderOptions:
+    """How encoders are found and run.
+
+    Attributes
+    ----------
+    backend : str
+        ``openvino``, ``torch``, or ``auto``: the faster one this machine has.
+    precision : str
+        ``f32``, ``bf16``, ``int8``, or ``auto``: bf16 where the processor multiplies in it, else f32.
+    cache_dir : Path
+        Where converted encoders and vectors are kept between runs.
+    use_cache : bool
+        Whether vectors of known texts are looked up instead of computed.
+    download : bool
+        Whether an encoder that is not on this machine may be fetched from the hub.
+    """
+
+    backend: str = "auto"
+    precision: str = "auto"
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    use_cache: bool = True
+    download: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the entry points read once from the environment and pass on.
@@ -103,14 +136,24 @@ class Settings:
     ----------
     models_dir : Path
         Where the registry lives.
+    encoder : EncoderOptions
+        How encoders are run.
     """
 
     models_dir: Path
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
 
     @classmethod
     def from_environment(
-        cls, models_dir: str | Path | None = None, environ: Mapping[str, str] | None = None
+        cls,
+        models_dir: str | Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        *,
+        encoder: EncoderOptions | None = None,
     ) -> Settings:
         """Take `models_dir`, else ``CLASSIFIER_MODELS_DIR``, else ``models``."""
         values: Mapping[str, Any] = os.environ if environ is None else environ
-        return cls(models_dir=Path(models_dir or values.get("CLASSIFIER_MODELS_DIR") or "models"))
+        return cls(
+            models_dir=Path(models_dir or values.get("CLASSIFIER_MODELS_DIR") or "models"),
+            encoder=encoder or EncoderOptions(),
+        )

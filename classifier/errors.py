@@ -15,6 +15,7 @@
     │   ├── EmbedderNotFoundError (LookupError)
     │   ├── UntrustedEmbedderError             the folder would run code or unpickle
     │   ├── EmbedderChangedError               weights differ from the ones that were promised
+    │   ├── UnfittedEmbedderError              it must see the training texts first
     │   └── ContractMismatchError              two kinds of vectors would meet
     └── StorageError (ValueError)
         ├── BundleRefusedError                 damaged, foreign, newer or hostile bundle
@@ -48,6 +49,10 @@ class TrainingDataWarning(UserWarning):
 
 class EmptyTextWarning(UserWarning):
     """Some texts were empty: what is returned for them is the prior, not a reading."""
+
+
+class CacheWarning(UserWarning):
+    """What can be made again could not be kept; everything still works, only slower."""
 
 
 def excerpt(value: object, length: int = 40) -> str:
@@ -200,6 +205,16 @@ class EmbedderChangedError(EmbedderError):
             f"The embedder {excerpt(name, 80)} has a different {file} "
             f"(SHA-256 {found[:12]}… instead of {expected[:12]}…); "
             "install the original again, or train a new model with this one."
+        )
+
+
+class UnfittedEmbedderError(EmbedderError):
+    """An embedder that has to learn from texts before it can embed any."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The embedder {excerpt(name, 80)} learns from the training texts; train a model with it, "
+            "or call its fit(texts), and embed with the result."
         )
 
 

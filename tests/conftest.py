@@ -6,11 +6,14 @@ import csv
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, hence before everything else
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
+os.environ["CLASSIFIER_CACHE_DIR"] = tempfile.mkdtemp(prefix="classifier-tests-")  # the encoder is converted once
 
 import numpy as np
 import pytest
@@ -121,6 +124,11 @@ def sealed(manifest: dict[str, object]) -> str:
     content = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return json.dumps(content | {"manifest_sha256": hashlib.sha256(text.encode()).hexdigest()})
+
+
+def pytest_unconfigure() -> None:
+    """Remove what the tests shared."""
+    shutil.rmtree(os.environ["CLASSIFIER_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

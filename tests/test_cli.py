@@ -20,9 +20,10 @@ import pytest
 from conftest import DATA, N_REAL_ROWS, FakeEmbedder
 
 import classifier
-from classifier.cli import STOPPED, main
+from classifier.cli import main
+from classifier.cli.main import STOPPED
 from classifier.embedding.contract import Embedder
-from classifier.embedding.embedders import EMBEDDERS
+from classifier.embedding.embedders import EMBEDDERS, Family
 from classifier.errors import EmptyTextWarning, TrainingDataWarning
 from classifier.interrupts import interruptible
 
@@ -133,7 +134,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in an empty folder, with one more family of embedders: the fake ones."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setitem(EMBEDDERS, "fake", lambda name, *, download: FakeEmbedder(name=name))  # noqa: ARG005
+    monkeypatch.setitem(EMBEDDERS, "fake", Family(lambda name, options: FakeEmbedder(name=name.source)))  # noqa: ARG005
 
 
 def short_rows(source: str, target: Path, n_rows: int) -> Path:

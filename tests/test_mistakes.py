@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from classifier import DocumentClassifier
 from classifier.cli import app
-from classifier.embedding.embedders import EMBEDDERS
+from classifier.embedding.embedders import EMBEDDERS, Family
 from classifier.errors import BundleRefusedError
 from classifier.storage.registry import Registry
 
@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a folder with a labelled file, a model ``m`` and the fake embedder as a family."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(tmp_path / "models"))
-    monkeypatch.setitem(EMBEDDERS, "fake", lambda *_arguments, **_options: FakeEmbedder())
+    monkeypatch.setitem(EMBEDDERS, "fake", Family(lambda *_arguments: FakeEmbedder()))
     (tmp_path / "train.csv").write_text("id,text,label\n" + ROWS, encoding="utf-8")
     result = CliRunner().invoke(app, ["train", "train.csv", "--name", "m", "--embedder", "fake:x"])
     assert result.exit_code == 0, result.output

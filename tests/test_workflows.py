@@ -12,7 +12,7 @@ from conftest import FakeEmbedder
 
 from classifier import load, workflows
 from classifier.datamodels import Settings
-from classifier.embedding.embedders import EMBEDDERS
+from classifier.embedding.embedders import EMBEDDERS, Family
 from classifier.errors import (
     BundleRefusedError,
     ColumnError,
@@ -45,7 +45,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in an empty folder, with one more family of embedders: the fake ones."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setitem(EMBEDDERS, "fake", lambda name, *, download: FakeEmbedder(name=name))  # noqa: ARG005
+    monkeypatch.setitem(EMBEDDERS, "fake", Family(lambda name, options: FakeEmbedder(name=name.source)))  # noqa: ARG005
 
 
 @pytest.fixture

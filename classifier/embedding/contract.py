@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.errors import ContractMismatchError
+from classifier.errors import ContractMismatchError, UnfittedEmbedderError
 
 Embeddings = NDArray[np.float32]
+State = dict[str, NDArray[Any]]
+
+FULL_PRECISIONS = frozenset({"f32", "bf16"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +45,11 @@ class EmbeddingContract:
     dimension : int
         Length of a vector.
     dtype : str
-        Precision of the stored numbers.
+        What the numbers of a vector are rounded to: ``float32``, ``float16``, ``int8`` or ``binary``.
+    precision : str
+        Arithmetic of the encoder: ``f32``, ``bf16`` or ``int8``.
+    backend : str
+        What ran the encoder, such as ``openvino``.
     """
 
     model_id: str
@@ -53,11 +63,22 @@ class EmbeddingContract:
     chunking: str
     dimension: int
     dtype: str = "float32"
+    precision: str = "f32"
+    backend: str = "torch"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over every field that can change a bit of a vector: the key of anything stored under it."""
+        values = self.to_dict()
+        if self.weights_sha256:
+            del values["model_id"]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode("ascii")).hexdigest()
 
     def differences(self, other: EmbeddingContract) -> dict[str, tuple[object, object]]:
-        """Return ``{field: (ours, theirs)}`` for every field that differs.
+        """Return ``{field: (ours, theirs)}`` for every field that makes vectors incomparable.
 
-        The model's name or folder alone does not matter where the checksums of its files are known.
+        The model's name or folder alone does not matter where the checksums of its files are known. What ran the
+        encoder does not matter either, nor whether in f32 or bf16: those vectors agree to a cosine of 0.9999.
         """
         found = {
             field.name: (getattr(self, field.name), getattr(other, field.name))
@@ -66,6 +87,9 @@ class EmbeddingContract:
         }
         if self.weights_sha256 and "weights_sha256" not in found:
             found.pop("model_id", None)
+        found.pop("backend", None)
+        if {self.precision, other.precision} <= FULL_PRECISIONS:
+            found.pop("precision", None)
         return found
 
     def require_same(self, other: EmbeddingContract) -> None:
@@ -86,7 +110,7 @@ class EmbeddingContract:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EmbeddingContract:
-        """Build a contract from `to_dict`'s result.
+        """Build a contract from `to_dict`'s result; fields that came later may be missing.
 
         Raises
         ------
@@ -94,11 +118,12 @@ class EmbeddingContract:
             When a field is missing, unknown or of the wrong type.
         """
         expected = {field.name: {"str": str, "bool": bool, "int": int}[str(field.type)] for field in fields(cls)}
-        if set(values) != set(expected):
+        required = {field.name for field in fields(cls) if field.default is MISSING}
+        if not required <= set(values) <= set(expected):
             raise ValueError(f"a contract has the fields {sorted(expected)}, not {sorted(values)}")
-        for name, kind in expected.items():
-            if type(values[name]) is not kind:
-                raise ValueError(f"the contract's {name} is not {kind.__name__}")
+        for name, value in values.items():
+            if type(value) is not expected[name]:
+                raise ValueError(f"the contract's {name} is not {expected[name].__name__}")
         return cls(**values)
 
 
@@ -132,3 +157,45 @@ class MeasuresCoverage(Protocol):
 
     def coverage(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return, for each text, the share of its visible characters that became known tokens, in [0, 1]."""
+
+
+@runtime_checkable
+class HasState(Protocol):
+    """An embedder that learned something which is stored with every model that uses it."""
+
+    def state(self) -> State:
+        """Return what it learned, as named arrays; `load_embedder` takes them back."""
+
+
+class Recipe(ABC):
+    """An embedder that must see the training texts before it can embed; until then it refuses to.
+
+    Parameters
+    ----------
+    name : str
+        What the user called it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def contract(self) -> EmbeddingContract:
+        """Refuse: there is nothing to compare yet."""
+        raise UnfittedEmbedderError(self.name)
+
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:  # noqa: ARG002 (of the protocol)
+        """Refuse: there is nothing to embed with yet."""
+        raise UnfittedEmbedderError(self.name)
+
+    @abstractmethod
+    def fit(self, texts: Sequence[str], *, seed: int = 0, progress: bool = False) -> tuple[Embedder, Embeddings]:
+        """Learn from texts.
+
+        Returns
+        -------
+        embedder : Embedder
+            Ready to use.
+        embeddings : ndarray of float32, shape (n_documents, n_dims)
+            What it makes of `texts`.
+        """

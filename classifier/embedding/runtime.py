@@ -1,84 +1,96 @@
-"""Run a transformer over windows of tokens: sorted by length, batched by token budget."""
+"""What running an encoder means: batches of equal length go in, one vector per row comes out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from classifier.embedding.chunking import Chunk
 from classifier.embedding.contract import Embeddings
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
 TOKENS_PER_BATCH = 1024
+
+TokenIds = NDArray[np.int64]
 
 
 class Runtime(Protocol):
-    """Something that runs the whole encoder on one padded batch."""
+    """Something that runs the whole encoder on batches of token ids."""
 
-    def run(self, token_ids: np.ndarray, mask: np.ndarray) -> Embeddings:
-        """Return one vector per row of `token_ids`, both inputs int64 of shape (n, length)."""
+    def run(self, batches: Iterable[TokenIds]) -> Iterator[Embeddings]:
+        """Yield one vector per row of each batch, in the order of `batches`.
+
+        Parameters
+        ----------
+        batches : iterable of ndarray of int64, shape (n, length)
+            Token ids without padding; taken a few ahead of what has been yielded.
+        """
 
 
-class TorchRuntime:
-    """Run a sentence-transformers model by torch, in float32.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderFacts:
+    """What must be known of an encoder besides its weights.
 
-    Parameters
+    Attributes
     ----------
-    model : SentenceTransformer
-        The whole stack: transformer, pooling and what follows.
+    max_tokens : int
+        Length of its window, special tokens included.
+    prompt : str
+        Text put before every window.
+    lowercase : bool
+        Whether it wants lower-case text.
+    pooling : str
+        How token vectors become one vector.
+    dimension : int
+        Length of a vector.
     """
 
-    def __init__(self, model: SentenceTransformer) -> None:
-        self._model = model.eval()
-
-    def run(self, token_ids: np.ndarray, mask: np.ndarray) -> Embeddings:
-        """Return one vector per row of `token_ids`, float32 of shape (n, n_dims)."""
-        import torch
-
-        with torch.inference_mode():
-            features = {
-                "input_ids": torch.from_numpy(token_ids).to(self._model.device),
-                "attention_mask": torch.from_numpy(mask).to(self._model.device),
-            }
-            output = self._model(features)["sentence_embedding"]
-            vectors: Embeddings = output.float().cpu().numpy()
-        return vectors
+    max_tokens: int
+    prompt: str
+    lowercase: bool
+    pooling: str
+    dimension: int
 
 
-def batches(chunks: Sequence[Chunk], tokens_per_batch: int = TOKENS_PER_BATCH) -> Iterator[list[int]]:
-    """Group chunks of similar length.
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A transformer that is ready to run, with its tokenizer and what must be known of it."""
+
+    runtime: Runtime
+    tokenizer: Tokenizer
+    facts: EncoderFacts
+
+
+def batches_of(chunks: Sequence[Chunk], tokens_per_batch: int = TOKENS_PER_BATCH) -> Iterator[list[int]]:
+    """Group chunks of exactly the same length, so that nothing is ever padded.
 
     Parameters
     ----------
     chunks : sequence of Chunk
         In any order.
     tokens_per_batch : int
-        Upper bound of a batch's padded size, in tokens; one chunk may exceed it alone.
+        Upper bound of a batch's size, in tokens; one chunk may exceed it alone.
 
     Yields
     ------
     list of int
-        Positions in `chunks`, longest first; every position exactly once.
+        Positions in `chunks`, the longest chunks first; every position exactly once.
+
+    Notes
+    -----
+    Without padding no number of a row depends on the other rows of its batch: a text gets the same vector, to the
+    last bit, alone or in any company.
     """
-    order = sorted(range(len(chunks)), key=lambda position: -len(chunks[position].token_ids))
-    start = 0
-    while start < len(order):
-        longest = len(chunks[order[start]].token_ids)
-        size = max(1, tokens_per_batch // longest)
-        yield order[start : start + size]
-        start += size
-
-
-def padded(chunks: Sequence[Chunk], pad_id: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``(token_ids, mask)``, both int64 of shape (n_chunks, longest)."""
-    longest = max(len(chunk.token_ids) for chunk in chunks)
-    token_ids = np.full((len(chunks), longest), pad_id, dtype=np.int64)
-    mask = np.zeros((len(chunks), longest), dtype=np.int64)
-    for row, chunk in enumerate(chunks):
-        token_ids[row, : len(chunk.token_ids)] = chunk.token_ids
-        mask[row, : len(chunk.token_ids)] = 1
-    return token_ids, mask
+    positions_of: defaultdict[int, list[int]] = defaultdict(list)
+    for position, chunk in enumerate(chunks):
+        positions_of[len(chunk.token_ids)].append(position)
+    for length in sorted(positions_of, reverse=True):
+        size = max(1, tokens_per_batch // length)
+        positions = positions_of[length]
+        for start in range(0, len(positions), size):
+            yield positions[start : start + size]

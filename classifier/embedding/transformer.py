@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from classifier.datamodels import EncoderOptions
 from classifier.embedding.chunking import CHUNKING, Chunk, Chunker
 from classifier.embedding.contract import EmbeddingContract, Embeddings
+from classifier.embedding.engine import Engine, choose_engine
 from classifier.embedding.origin import Origin, find_encoder
-from classifier.embedding.runtime import Runtime, TorchRuntime, batches, padded
+from classifier.embedding.runtime import Encoder, Runtime, TokenIds, batches_of
 from classifier.errors import EmbedderError
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-WINDOW_TEXTS = 4096
+WINDOW_TEXTS = 2048
 WINDOW_CHARACTERS = 4_000_000
-FALLBACK_MAX_TOKENS = 512
 
 
 class TransformerEmbedder:
@@ -28,7 +28,7 @@ class TransformerEmbedder:
 
     A text longer than the model's window is split with the model's own tokenizer; the windows'
     vectors are averaged by their token counts and brought to unit length again. The same text gets
-    the same vector whatever else is in the call, up to float32 rounding.
+    the same vector, bit by bit, whatever else is in the call.
 
     Parameters
     ----------
@@ -38,16 +38,14 @@ class TransformerEmbedder:
         What splits texts into windows.
     contract : EmbeddingContract
         What the vectors may be compared with.
-    pad_id : int, default=0
-        Token id that fills a batch up; it is masked.
 
     References
     ----------
     Reimers and Gurevych (2019), Sentence-BERT, https://arxiv.org/abs/1908.10084
     """
 
-    def __init__(self, runtime: Runtime, chunker: Chunker, contract: EmbeddingContract, *, pad_id: int = 0) -> None:
-        self._runtime, self._chunker, self._contract, self._pad_id = runtime, chunker, contract, pad_id
+    def __init__(self, runtime: Runtime, chunker: Chunker, contract: EmbeddingContract) -> None:
+        self._runtime, self._chunker, self._contract = runtime, chunker, contract
 
     @property
     def contract(self) -> EmbeddingContract:
@@ -73,25 +71,34 @@ class TransformerEmbedder:
         inverse = np.array([first.setdefault(text, len(first)) for text in texts], dtype=np.intp)
         distinct = list(first)
         vectors = np.zeros((len(distinct), self._contract.dimension), dtype=np.float32)
-        with tqdm(total=len(distinct), desc="embedding", unit="doc", disable=not progress, smoothing=0.05) as bar:
-            for start, end in _windows(distinct):
-                self._encode_window(distinct[start:end], vectors[start:end], bar)
+        windows = list(_windows(distinct))
+        with (
+            tqdm(total=len(distinct), desc="embedding", unit="doc", disable=not progress, smoothing=0.05) as bar,
+            ThreadPoolExecutor(1, "tokenizer") as ahead,
+        ):
+            following = None
+            for number, (start, end) in enumerate(windows):
+                chunks = self._chunks(distinct[start:end]) if following is None else following.result()
+                if number + 1 < len(windows):
+                    following = ahead.submit(self._chunks, distinct[slice(*windows[number + 1])])
+                self._encode_window(chunks, vectors[start:end], bar)
         return vectors if len(distinct) == len(texts) else vectors[inverse]
 
     def coverage(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the share of each text's visible characters that became known tokens, in [0, 1]."""
         return self._chunker.coverage(texts)
 
-    def _encode_window(self, texts: Sequence[str], out: Embeddings, bar: Any) -> None:
-        """Embed one window of texts into `out`, sorted by length."""
-        chunks = list(self._chunker.chunks(texts))
-        missing = np.zeros(len(texts), dtype=np.intp)
-        for chunk in chunks:
-            missing[chunk.document] += 1
+    def _chunks(self, texts: Sequence[str]) -> list[Chunk]:
+        """Tokenize one window of texts."""
+        return list(self._chunker.chunks(texts))
+
+    def _encode_window(self, chunks: Sequence[Chunk], out: Embeddings, bar: Any) -> None:
+        """Embed the chunks of one window into `out`, grouped by length."""
+        missing = np.bincount([chunk.document for chunk in chunks], minlength=len(out))
         bar.update(int((missing == 0).sum()))
-        for batch in batches(chunks):
-            members = [chunks[position] for position in batch]
-            vectors = self._runtime.run(*padded(members, self._pad_id))
+        groups = [[chunks[position] for position in positions] for positions in batches_of(chunks)]
+        batches: Iterator[TokenIds] = (np.array([chunk.token_ids for chunk in members]) for members in groups)
+        for members, vectors in zip(groups, self._runtime.run(batches), strict=True):
             for chunk, vector in zip(members, vectors, strict=True):
                 out[chunk.document] += chunk.n_tokens * vector
                 missing[chunk.document] -= 1
@@ -99,30 +106,29 @@ class TransformerEmbedder:
         _normalize(out)
 
 
-def load_transformer(name: str, *, download: bool = True) -> TransformerEmbedder:
+def load_transformer(name: str, pooling: str, options: EncoderOptions) -> TransformerEmbedder:
     """Load an encoder by name or folder.
 
     Parameters
     ----------
     name : str
         ``default``, a folder, or the name of a sentence-transformers model.
-    download : bool, default=True
-        Whether a model that is not on this machine may be fetched from the hub.
+    pooling : str
+        ``mean``, ``cls``, ``max``, ``mean-last-4``, ``first-layer`` or ``layers-A-B``; empty for the model's own.
+    options : EncoderOptions
+        How to run it.
 
     Raises
     ------
     EmbedderError
-        When it cannot be found, is not trusted, or is not the one that was promised.
+        When it cannot be found, is not trusted, is not the one that was promised, or cannot be run as asked.
     """
-    origin = find_encoder(name, download=download)
-    model = _load_model(name, origin)
-    tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
-    if tokenizer is None:
-        raise EmbedderError(f"The embedder {name!r} has no fast tokenizer; choose another model.")
-    prompt = (model.prompts or {}).get(model.default_prompt_name or "") or ""
-    lowercase = bool(getattr(model[0], "do_lower_case", False))
+    engine = choose_engine(options.backend, options.precision)
+    origin = find_encoder(name, download=options.download)
+    encoder = _open_encoder(name, origin, pooling, engine, options.cache_dir)
+    facts = encoder.facts
     try:
-        chunker = Chunker(tokenizer, _max_tokens(model), prompt=prompt, lowercase=lowercase)
+        chunker = Chunker(encoder.tokenizer, facts.max_tokens, prompt=facts.prompt, lowercase=facts.lowercase)
     except ValueError as error:
         raise EmbedderError(f"The embedder {name!r} cannot be used: {error}.") from error
     contract = EmbeddingContract(
@@ -130,49 +136,27 @@ def load_transformer(name: str, *, download: bool = True) -> TransformerEmbedder
         revision=origin.revision,
         weights_sha256=origin.weights_sha256,
         tokenizer_sha256=origin.tokenizer_sha256,
-        pooling=_pooling(model),
+        pooling=facts.pooling,
         normalize=True,
-        prompt=prompt,
-        max_tokens=chunker.max_tokens,
+        prompt=facts.prompt,
+        max_tokens=facts.max_tokens,
         chunking=CHUNKING,
-        dimension=int(model.get_embedding_dimension() or 0),
+        dimension=facts.dimension,
+        precision=engine.precision,
+        backend=engine.backend,
     )
-    return TransformerEmbedder(TorchRuntime(model), chunker, contract, pad_id=model.tokenizer.pad_token_id or 0)
+    return TransformerEmbedder(encoder.runtime, chunker, contract)
 
 
-def _load_model(name: str, origin: Origin) -> SentenceTransformer:
-    """Build the torch model from a checked folder, silently and without any request."""
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
+def _open_encoder(name: str, origin: Origin, pooling: str, engine: Engine, cache_dir: Path) -> Encoder:
+    """Open an encoder by the engine that was chosen; only then is that engine imported."""
+    if engine.backend == "openvino":
+        from classifier.embedding.converted import open_converted
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers leaves it untyped
-    try:
-        return SentenceTransformer(
-            str(origin.folder),
-            trust_remote_code=False,
-            local_files_only=True,
-            model_kwargs={"use_safetensors": True},
-        )
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EmbedderError(f"The embedder {name!r} could not be loaded: {reason}") from error
+        return open_converted(name, origin, pooling, engine.precision, cache_dir)
+    from classifier.embedding.torch_encoder import load_torch_encoder
 
-
-def _max_tokens(model: SentenceTransformer) -> int:
-    """Return the encoder's window; some models do not state one."""
-    stated = model.max_seq_length
-    positions = getattr(getattr(model[0], "auto_model", None), "config", None)
-    limit = getattr(positions, "max_position_embeddings", None) or FALLBACK_MAX_TOKENS
-    return int(min(stated, limit)) if stated else int(min(limit, FALLBACK_MAX_TOKENS))
-
-
-def _pooling(model: SentenceTransformer) -> str:
-    """Name the pooling of the model's own stack."""
-    for module in model:
-        mode = getattr(module, "pooling_mode", None)
-        if mode is not None:
-            return "+".join(mode) if isinstance(mode, list | tuple) else str(mode)
-    return "none"
+    return load_torch_encoder(name, origin, pooling, engine.precision)
 
 
 def _windows(texts: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -19,13 +19,15 @@ from classifier.modeling.head import HEADS, LinearHead
 from classifier.storage.bundle import Bundle, load_bundle, save_bundle
 
 if TYPE_CHECKING:
-    from classifier.modeling.model import DocumentClassifier
+    from classifier.datamodels import EncoderOptions
+    from classifier.modeling.predictor import Predictor
 
-    Model = TypeVar("Model", bound=DocumentClassifier)
+    Model = TypeVar("Model", bound=Predictor)
 
 LIBRARIES = (
     "document-classifier",
     "numpy",
+    "openvino",
     "scikit-learn",
     "sentence-transformers",
     "tokenizers",
@@ -34,7 +36,7 @@ LIBRARIES = (
 )
 
 
-def save(model: DocumentClassifier, folder: Path) -> Path:
+def save(model: Predictor, folder: Path) -> Path:
     """Write a trained classifier as a new folder."""
     labels = [str(label) for label in model.classes_]
     colors = label_colors(labels)
@@ -56,18 +58,19 @@ def save(model: DocumentClassifier, folder: Path) -> Path:
         "document_labels": model.document_labels_,
     }
     title = f"{folder.parent.name}, version {folder.name}"
-    save_bundle(Bundle(facts, arrays, model.documents_, render_card(title, facts)), folder)
+    card = render_card(title, facts)
+    save_bundle(Bundle(facts, arrays, model.documents_, card, model.embedder_state_), folder)
     return folder
 
 
-def load(kind: type[Model], folder: Path) -> Model:
+def load(kind: type[Model], folder: Path, options: EncoderOptions | None = None) -> Model:
     """Open a folder as a classifier; arrays stay on disk until they are used."""
     bundle = load_bundle(folder)
     facts = bundle.facts
     try:
         contract = EmbeddingContract.from_dict(facts["contract"])
         labels = [_text(label["name"]) for label in facts["labels"]]
-        model = kind(_text(facts["embedder"]), head=_known_head(facts["head"]), seed=int(facts["seed"]))
+        name, head_name, seed = _text(facts["embedder"]), _known_head(facts["head"]), int(facts["seed"])
         temperature = float(facts["temperature"])
         warnings = tuple(_text(warning) for warning in facts["warnings"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -79,11 +82,12 @@ def load(kind: type[Model], folder: Path) -> Model:
     )
     document_labels = np.array(bundle.arrays["document_labels"], dtype=np.intp)
     _check_shapes(folder, labels, contract, head, bundle.arrays["embeddings"].shape, document_labels)
+    model = kind(name, head=head_name, seed=seed, options=options)
     model.classes_ = np.array(labels, dtype=object)
     model.head_, model.contract_, model.warnings_ = head, contract, warnings
     model.embeddings_ = bundle.arrays["embeddings"]
     model.document_labels_, model.documents_ = document_labels, bundle.documents
-    model.evaluation_ = None
+    model.embedder_state_ = bundle.embedder_state
     model.facts_ = facts
     return model
 

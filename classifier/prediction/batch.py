@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tqdm import tqdm
 
 from classifier.datamodels import Prediction, Rejection
-from classifier.modeling.model import DocumentClassifier
+from classifier.modeling.predictor import Predictor
 from classifier.prediction.writers import RejectionsFile, Writer
 from classifier.reading.documents import DocumentStream, Record
 
@@ -46,7 +46,7 @@ def added_columns(top_k: int | None) -> list[tuple[str, type]]:
 
 
 def predict_stream(
-    model: DocumentClassifier,
+    model: Predictor,
     stream: DocumentStream,
     writer: Writer,
     rejects: RejectionsFile,
@@ -58,7 +58,7 @@ def predict_stream(
 
     Parameters
     ----------
-    model : DocumentClassifier
+    model : Predictor
         Trained.
     stream : DocumentStream
         Where rows come from.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,37 @@ def map_array(path: Path, dtype: str, n_dims: int) -> np.ndarray:
     if 0 in shape:
         return np.zeros(shape, dtype=dtype)
     return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
+
+
+def write_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays of plain numbers to one safetensors file.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written whole.
+    """
+    from safetensors.numpy import save
+
+    path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in state.items()}))
+
+
+def read_state(path: Path) -> dict[str, np.ndarray]:
+    """Read a file written by `write_state`.
+
+    Raises
+    ------
+    ValueError
+        When it is anything else, or holds numbers that are not finite.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        state: dict[str, np.ndarray] = load_file(path)
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(f"{path.name!r} is not a file of plain arrays") from error
+    for name, array in state.items():
+        if array.dtype.kind not in "fiu" or (array.dtype.kind == "f" and not np.isfinite(array).all()):
+            raise ValueError(f"{path.name!r} holds {name!r}, which is not an array of finite numbers")
+    return state

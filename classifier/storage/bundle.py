@@ -1,7 +1,8 @@
 """Save, check and load one model folder.
 
-A bundle holds exactly the files of `FILES`. Its manifest carries the size and SHA-256 of each other
-file and of itself, so that a damaged or altered bundle is refused before anything else is read.
+A bundle holds exactly the files of `FILES`, and `STATE_FILE` where its embedder learned something from the training
+texts. Its manifest carries the size and SHA-256 of each other file and of itself, so that a damaged or altered bundle
+is refused before anything else is read.
 
 How to change the format: raise `FORMAT`, keep a reader for every older number in `_READABLE`, and
 commit a small bundle of the old format under ``tests/bundles`` so that it stays readable for ever.
@@ -16,7 +17,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,15 @@ import numpy as np
 from classifier.datamodels import Document
 from classifier.errors import BundleRefusedError, OutputError
 from classifier.files import file_sha256, sync_path
-from classifier.storage.arrays import map_array, write_array
+from classifier.storage.arrays import map_array, read_state, write_array, write_state
 from classifier.storage.documents import DOCUMENTS_FILE, OFFSETS_FILE, DocumentStore, write_documents
 
-FORMAT = 1
-_READABLE = frozenset({FORMAT})
+FORMAT = 2
+_READABLE = frozenset({1, FORMAT})
 KIND = "document-classifier"
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "model_card.md"
+STATE_FILE = "embedder.safetensors"
 ARRAYS: Mapping[str, tuple[str, int]] = {
     "coef": ("<f4", 2),
     "intercept": ("<f4", 1),
@@ -58,12 +60,15 @@ class Bundle:
         The training documents, in the order of ``arrays['embeddings']``.
     card : str
         The model card, in Markdown.
+    embedder_state : dict of str to ndarray
+        What the embedder learned from the training texts; empty where it learned nothing.
     """
 
     facts: dict[str, Any]
     arrays: dict[str, np.ndarray]
     documents: Sequence[Document]
     card: str
+    embedder_state: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
@@ -121,11 +126,13 @@ def load_bundle(folder: Path) -> Bundle:
     """
     manifest = read_manifest(folder)
     try:
-        _check_entries(folder)
-        _check_files(folder, manifest["files"])
+        files = _expected_files(manifest)
+        _check_entries(folder, files)
+        _check_files(folder, files, manifest["files"])
         arrays = {name: map_array(folder / f"{name}.npy", *kind) for name, kind in ARRAYS.items()}
         documents = DocumentStore(folder)
         card = (folder / CARD_FILE).read_text(encoding="utf-8")
+        state = read_state(folder / STATE_FILE) if STATE_FILE in files else {}
     except UnicodeDecodeError as error:
         raise BundleRefusedError(folder, f"{CARD_FILE} is not text") from error
     except OSError as error:
@@ -137,7 +144,7 @@ def load_bundle(folder: Path) -> Bundle:
     n_documents = len(arrays["embeddings"])
     if not n_documents == len(arrays["document_labels"]) == len(documents):
         raise BundleRefusedError(folder, "its documents, labels and vectors differ in number")
-    return Bundle(manifest["facts"], arrays, documents, card)
+    return Bundle(manifest["facts"], arrays, documents, card, state)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -195,12 +202,16 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
         write_array(folder / f"{name}.npy", array)
     write_documents(folder, bundle.documents)
     (folder / CARD_FILE).write_bytes(_utf8(bundle.card))
-    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in FILES}
+    names = set(FILES)
+    if bundle.embedder_state:
+        write_state(folder / STATE_FILE, bundle.embedder_state)
+        names.add(STATE_FILE)
+    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in names}
     manifest: dict[str, Any] = {"kind": KIND, "format": FORMAT, "facts": bundle.facts, "files": files}
     manifest["manifest_sha256"] = _manifest_sha256(manifest)
     text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
     (folder / MANIFEST_FILE).write_bytes(_utf8(text))
-    for name in (*FILES, MANIFEST_FILE):
+    for name in (*names, MANIFEST_FILE):
         sync_path(folder / name)
 
 
@@ -209,7 +220,13 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _check_entries(folder: Path) -> None:
+def _expected_files(manifest: Mapping[str, Any]) -> frozenset[str]:
+    """Return the files that a bundle must hold; one of format 1 has no state."""
+    has_state = manifest["format"] > 1 and STATE_FILE in manifest["files"]
+    return FILES | {STATE_FILE} if has_state else FILES
+
+
+def _check_entries(folder: Path, files: frozenset[str]) -> None:
     """Refuse links, sub-folders, and any file that does not belong."""
     found = set()
     with os.scandir(folder) as entries:
@@ -217,17 +234,17 @@ def _check_entries(folder: Path) -> None:
             if not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
                 raise BundleRefusedError(folder, f"{entry.name!r} is a link or a folder, not a plain file")
             found.add(entry.name)
-    for name in sorted(found - FILES - {MANIFEST_FILE}):
+    for name in sorted(found - files - {MANIFEST_FILE}):
         raise BundleRefusedError(folder, f"it holds a file that does not belong there: {name!r}")
-    for name in sorted(FILES - found):
+    for name in sorted(files - found):
         raise BundleRefusedError(folder, f"it lacks {name!r}")
 
 
-def _check_files(folder: Path, listed: Mapping[str, Any]) -> None:
+def _check_files(folder: Path, files: frozenset[str], listed: Mapping[str, Any]) -> None:
     """Compare the size and checksum of every file with the manifest."""
-    if set(listed) != FILES:
+    if set(listed) != files:
         raise BundleRefusedError(folder, f"{MANIFEST_FILE} lists other files than a model has")
-    for name in sorted(FILES):
+    for name in sorted(files):
         expected = listed[name]
         if not isinstance(expected, dict) or set(expected) != {"bytes", "sha256"}:
             raise BundleRefusedError(folder, f"{MANIFEST_FILE} does not give the size and checksum of {name!r}")

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from classifier import workflows
-from classifier.datamodels import Document
-from classifier.modeling.model import DocumentClassifier
+from classifier.datamodels import Document, Settings
+from classifier.modeling.predictor import Predictor
 from classifier.storage.registry import ModelVersion
 from classifier.ui.examples import choose_examples
 from classifier.ui.markup import label_colors
@@ -52,7 +52,7 @@ class OpenModel:
         ``NAME@VERSION``.
     key : tuple of str
         Tells it from every other model, also from an earlier one of the same name.
-    classifier : DocumentClassifier
+    classifier : Predictor
         With its encoder in memory.
     colors : dict of str to str
         Each label with its colour, in the model's order.
@@ -62,7 +62,7 @@ class OpenModel:
 
     reference: str
     key: tuple[str, ...]
-    classifier: DocumentClassifier
+    classifier: Predictor
     colors: dict[str, str]
     examples: tuple[Document, ...]
 
@@ -88,7 +88,7 @@ def open_model(model: ModelVersion, created: str) -> OpenModel:
 @st.cache_resource(max_entries=MAX_OPEN_MODELS, show_spinner="Opening the model …")
 def _open(name: str, version: str, folder: str, created: str) -> OpenModel:
     """Open one model; the cache keeps one entry for each set of arguments."""
-    classifier = workflows.load(Path(folder))
+    classifier = workflows.open_predictor(Path(folder), Settings.from_environment())
     classifier.loaded_embedder()
     return OpenModel(
         reference=f"{name}@{version}",

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 from classifier.datamodels import Prediction, Rejection
 from classifier.errors import ColumnError, FileProblemError, listing
-from classifier.modeling.model import DocumentClassifier
+from classifier.modeling.predictor import Predictor
 from classifier.prediction.batch import added_columns, answer_cells
 from classifier.prediction.writers import open_writer
 from classifier.reading.columns import choose_columns
@@ -129,13 +129,13 @@ def read_table(name: str, content: bytes) -> UploadedTable:
 
 
 def answer_table(
-    model: DocumentClassifier, uploaded: UploadedTable, text_column: str, report: Callable[[int, int], None]
+    model: Predictor, uploaded: UploadedTable, text_column: str, report: Callable[[int, int], None]
 ) -> TableAnswers:
     """Give every row its answer.
 
     Parameters
     ----------
-    model : DocumentClassifier
+    model : Predictor
         Trained.
     uploaded : UploadedTable
         Where rows come from.

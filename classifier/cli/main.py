@@ -1,0 +1,81 @@
+"""The command line: parse, call one workflow, print.
+
+Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a mistake that the user can mend (one sentence),
+2 wrong usage, 3 finished with rejected rows.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from classifier import __version__
+from classifier.cli.models import models_app
+from classifier.cli.output import EXIT_INTERRUPTED, EXIT_MISTAKE, say
+from classifier.cli.predicting import predict, similar
+from classifier.cli.training import evaluate, train
+from classifier.errors import CacheWarning, ClassifierError, EmptyTextWarning, TrainingDataWarning
+from classifier.interrupts import interruptible
+
+STOPPED = "stopped; nothing half-written was kept, run the same command again"
+
+app = typer.Typer(
+    help="Train, run and trust a document classifier on your own machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (train, evaluate, predict, similar):
+    app.command()(command)
+app.add_typer(models_app, name="models")
+
+
+def _print_version(asked: bool) -> None:
+    """Print the version and stop, before a command is missed."""
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Train, run and trust a document classifier on your own machine."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment] # the standard library types it too narrowly
+    try:
+        with interruptible():
+            app()
+    except ClassifierError as error:
+        say(f"error: {error}")
+        sys.exit(EXIT_MISTAKE)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_MISTAKE)
+    except OSError as error:
+        say(f"error: {error.filename or 'a file'}: {error.strerror or error}; check the path and its permissions.")
+        sys.exit(EXIT_MISTAKE)
+    except KeyboardInterrupt:
+        say(STOPPED)
+        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as stop:
+        if stop.code == EXIT_INTERRUPTED:  # typer catches Ctrl+C itself, and says nothing
+            say(STOPPED)
+        raise
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_where: object) -> None:
+    """Print the product's own warnings as one line, and no others: those are for developers."""
+    if issubclass(category, CacheWarning | EmptyTextWarning | TrainingDataWarning):
+        say(f"warning: {message}")

@@ -1,0 +1,53 @@
+"""Arguments and options that several commands share, and what standard input stands for."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classifier.datamodels import EncoderOptions, Settings
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@VERSION, or the folder of a model.")]
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL, Parquet, a folder of .txt, or -.")]
+ModelsDir = Annotated[
+    Path | None, typer.Option("--models-dir", help="Where models live [CLASSIFIER_MODELS_DIR, then models].")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column of the texts [found].")]
+LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column of the labels [found].")]
+IdColumn = Annotated[str | None, typer.Option("--id-column", help="Column of the ids [found, else row numbers].")]
+Backend = Annotated[str, typer.Option(help="What runs the encoder: auto, openvino or torch.")]
+Precision = Annotated[str, typer.Option(help="Arithmetic of the encoder: auto, f32, bf16 or int8.")]
+UseCache = Annotated[bool, typer.Option("--cache/--no-cache", help="Look up vectors of texts embedded before.")]
+Encoding = Annotated[str | None, typer.Option("--encoding", help="Encoding of the file [found].")]
+
+
+def settings_of(
+    models_dir: Path | None, backend: str = "auto", precision: str = "auto", use_cache: bool = True
+) -> Settings:
+    """Read the environment, and put what was asked for before it."""
+    encoder = EncoderOptions(backend=backend, precision=precision, use_cache=use_cache)
+    return Settings.from_environment(models_dir, encoder=encoder)
+
+
+@contextlib.contextmanager
+def input_path(file: str) -> Iterator[Path]:
+    """Give the path to read; standard input is first copied to a file, as it is read twice."""
+    if file != "-":
+        yield Path(file)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stdin"
+        with path.open("wb") as stream:
+            shutil.copyfileobj(sys.stdin.buffer, stream)
+        with path.open("rb") as stream:
+            start = stream.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+        suffix = ".parquet" if start.startswith(b"PAR1") else ".jsonl" if start.startswith(b"{") else ".csv"
+        yield path.rename(path.with_suffix(suffix))

@@ -1,0 +1,142 @@
+"""``predict`` and ``similar``."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classifier import terminal
+from classifier.cli.options import (
+    AsJson,
+    Backend,
+    Encoding,
+    IdColumn,
+    ModelArgument,
+    ModelsDir,
+    Precision,
+    TextColumn,
+    UseCache,
+    input_path,
+    settings_of,
+)
+from classifier.cli.output import finish, print_notes, show
+from classifier.errors import lookup
+from classifier.reports import BatchReport, Columns
+
+FORMATS = ("csv", "jsonl", "parquet")
+_FORMAT_OF_SUFFIX = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+
+
+def predict(
+    model: ModelArgument,
+    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Documents; - reads standard input.")] = None,
+    text: Annotated[str | None, typer.Option("--text", help="One text, instead of a file.")] = None,
+    output: Annotated[str | None, typer.Option("-o", "--output", help="Where to write [standard output].")] = None,
+    output_format: Annotated[
+        str | None, typer.Option("--format", help="csv, jsonl or parquet [by the ending of the output, else of FILE].")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Also write the K most probable labels, as JSON.")] = None,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
+    models_dir: ModelsDir = None,
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    use_cache: UseCache = True,
+    encoding: Encoding = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give one text, or every row of a file, its label with a calibrated confidence."""
+    from classifier import workflows
+
+    settings = settings_of(models_dir, backend, precision, use_cache)
+    if (text is None) == (file is None):
+        raise typer.BadParameter("give either a FILE or --text")
+    if text is not None:
+        if output is not None or output_format is not None or top_k is not None:
+            raise typer.BadParameter("-o, --format and --top-k go with a FILE, not with --text")
+        prediction = workflows.predict_text(model, text, settings)
+        show(terminal.prediction_lines(prediction), asdict(prediction), as_json)
+        return
+    to_file = output not in {None, "-"}
+    chosen = _chosen_format(output_format, output if to_file else None, str(file), json_rows=as_json and not to_file)
+    if chosen == "parquet" and not to_file:
+        raise typer.BadParameter("Parquet goes to a file: give one with -o")
+    buffer = io.StringIO()
+    stream = buffer if as_json else sys.stdout
+    with input_path(str(file)) as path:
+        report = workflows.predict_file(
+            model,
+            path,
+            Path(str(output)) if to_file else stream,
+            settings,
+            output_format=chosen,
+            columns=Columns(text_column, None, id_column, encoding),
+            top_k=top_k,
+            progress=sys.stderr.isatty(),
+        )
+    print_notes(report.notes)
+    if as_json:
+        _show_batch(report, None if to_file else buffer.getvalue())
+    else:
+        print_notes(terminal.batch_lines(report))
+    finish(report.counts.n_rejected, report.rejected_file)
+
+
+def similar(
+    model: ModelArgument,
+    text: Annotated[str, typer.Option("--text", help="The text to compare with.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many documents.")] = 10,
+    label: Annotated[str | None, typer.Option(help="Only documents of this label.")] = None,
+    exclude_self: Annotated[
+        bool, typer.Option("--exclude-self", help="Leave out documents with this very text.")
+    ] = False,
+    models_dir: ModelsDir = None,
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    use_cache: UseCache = True,
+    as_json: AsJson = False,
+) -> None:
+    """Show the training documents most similar to a text."""
+    from classifier import workflows
+
+    settings = settings_of(models_dir, backend, precision, use_cache)
+    found = workflows.similar(model, text, settings, k=k, label=label, exclude_self=exclude_self)
+    show(terminal.neighbor_lines(found), {"results": [asdict(item) for item in found]}, as_json)
+
+
+def _chosen_format(asked: str | None, output: str | None, file: str, *, json_rows: bool) -> str:
+    """Choose the format of the output."""
+    if json_rows:
+        return "jsonl"
+    if asked is not None:
+        return lookup({name: name for name in FORMATS}, asked, "output format")
+    if output is not None and Path(output).suffix:
+        suffix = Path(output).suffix.lower()
+        if suffix not in _FORMAT_OF_SUFFIX:
+            allowed = ", ".join(_FORMAT_OF_SUFFIX)
+            raise typer.BadParameter(f"files ending in {suffix} are not written: use one of {allowed}, or --format")
+        return _FORMAT_OF_SUFFIX[suffix]
+    by_input = _FORMAT_OF_SUFFIX.get(Path(file).suffix.lower(), "csv")
+    return "csv" if output is None and by_input == "parquet" else by_input
+
+
+def _show_batch(report: BatchReport, json_lines: str | None) -> None:
+    """Print a report as one JSON object, with the rows as they were written where they went nowhere else."""
+    summary = json.dumps(asdict(report), ensure_ascii=False, allow_nan=False)
+    if json_lines is not None:
+        rows = ", ".join(line for line in json_lines.split("\n") if line)
+        summary = f'{summary[:-1]}, "predictions": [{rows}]}}'
+    typer.echo(summary)

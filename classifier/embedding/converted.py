@@ -1,0 +1,206 @@
+"""Converted encoders, kept between runs: made once, checked whenever they are opened, shared by processes.
+
+A converted encoder is a folder of four files under the cache folder. Its name is a checksum of everything the
+conversion depends on; its ``encoder.json`` holds the checksums of the others and of itself. What is damaged is made
+again. Once it is there, neither torch nor transformers is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import warnings
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from classifier.embedding.engine import import_openvino
+from classifier.embedding.openvino_runtime import OpenVinoRuntime, compress_weights
+from classifier.embedding.origin import Origin
+from classifier.embedding.runtime import Encoder, EncoderFacts, Runtime
+from classifier.errors import CacheWarning, EmbedderError
+from classifier.files import file_sha256, sync_path
+
+if TYPE_CHECKING:
+    from classifier.embedding.torch_encoder import TorchRuntime
+
+CONVERSION = 2
+FOLDER = "encoders"
+DESCRIPTION_FILE, MODEL_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "encoder.json", "model.xml", "model.bin", "tokenizer.json"
+_FILES = (MODEL_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
+_LOWEST_SIMILARITY = {"f32": 0.9999, "bf16": 0.9999, "int8": 0.95}
+
+
+def open_converted(name: str, origin: Origin, pooling: str, precision: str, cache_dir: Path) -> Encoder:
+    """Open the converted form of an encoder, converting it first where that has not been done.
+
+    Parameters
+    ----------
+    name : str
+        What the user called it.
+    origin : Origin
+        Where the original is.
+    pooling : str
+        Another pooling than its own, or empty.
+    precision : str
+        ``f32``, ``bf16`` or ``int8``.
+    cache_dir : Path
+        Where converted encoders are kept; where that cannot be written, it is converted for this run alone,
+        with a warning.
+
+    Raises
+    ------
+    EmbedderError
+        When the original cannot be loaded or converted.
+    """
+    folder = cache_dir / FOLDER / _key(origin, pooling, precision)
+    found = _opened(folder, precision)
+    if found is not None:
+        return found
+    model, tokenizer, facts, group = _convert(name, origin, pooling, precision)
+    try:
+        _store(folder, model, tokenizer, facts, group)
+    except OSError as error:
+        warnings.warn(
+            f"The converted encoder cannot be kept in {cache_dir} ({error.strerror or error}): it is made anew by "
+            "every command. Make the folder writable, or name another one with CLASSIFIER_CACHE_DIR.",
+            CacheWarning,
+            stacklevel=2,
+        )
+    else:
+        found = _opened(folder, precision)
+    return found or Encoder(OpenVinoRuntime(model, precision, quantization_group=group), tokenizer, facts)
+
+
+def _key(origin: Origin, pooling: str, precision: str) -> str:
+    """Name the folder by all that the conversion depends on; f32 and bf16 run from the same weights."""
+    parts = [
+        origin.weights_sha256,
+        origin.tokenizer_sha256,
+        origin.revision,
+        pooling,
+        "int8" if precision == "int8" else "f32",
+        version("openvino"),
+        version("sentence-transformers"),
+        str(CONVERSION),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _opened(folder: Path, precision: str) -> Encoder | None:
+    """Open a converted encoder; None where there is none, or it is damaged."""
+    try:
+        description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        content, checksum = description["content"], description["sha256"]
+        if checksum != _checksum(content) or any(
+            file_sha256(folder / file) != content["files"][file] for file in _FILES
+        ):
+            return None
+        facts = EncoderFacts(**content["facts"])
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        runtime = OpenVinoRuntime(folder / MODEL_FILE, precision, quantization_group=content["quantization_group"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return Encoder(runtime, tokenizer, facts)
+
+
+def _store(folder: Path, model: Any, tokenizer: Tokenizer, facts: EncoderFacts, group: int) -> None:
+    """Write a converted encoder, whole or not at all; another process may be first, or the old one damaged."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder.parent))
+    try:
+        _save_model(model, temporary / MODEL_FILE)
+        tokenizer.save(str(temporary / TOKENIZER_FILE))
+        content = {
+            "facts": asdict(facts),
+            "quantization_group": group,
+            "files": {file: file_sha256(temporary / file) for file in _FILES},
+        }
+        description = {"content": content, "sha256": _checksum(content)}
+        (temporary / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1), encoding="utf-8")
+        for file in (*_FILES, DESCRIPTION_FILE):
+            sync_path(temporary / file)
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileExistsError):
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _save_model(model: Any, path: Path) -> None:
+    """Save OpenVINO's model in full precision; its own errors become the system's."""
+    try:
+        import_openvino().save_model(model, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(str(error).splitlines()[0]) from error
+
+
+def _convert(name: str, origin: Origin, pooling: str, precision: str) -> tuple[Any, Tokenizer, EncoderFacts, int]:
+    """Convert the torch model, and compare a few vectors with its own."""
+    from classifier.embedding.torch_encoder import TorchRuntime, load_model
+
+    torch_model, facts = load_model(name, origin, pooling)
+    torch_model = torch_model.to("cpu")
+    reference = TorchRuntime(torch_model)
+    try:
+        model = _converted(torch_model)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EmbedderError(
+            f"The embedder {name!r} could not be converted for OpenVINO ({reason}); use it with --backend torch."
+        ) from error
+    group = compress_weights(model) if precision == "int8" else 0
+    _compare(name, reference, OpenVinoRuntime(model, precision, quantization_group=group), facts, precision)
+    return model, torch_model.tokenizer.backend_tokenizer, facts, group
+
+
+def _converted(torch_model: Any) -> Any:
+    """Trace the whole stack, from token ids to vectors."""
+    import torch
+
+    class Stack(torch.nn.Module):
+        """Token ids in, vectors out."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.stack = torch_model
+
+        def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+            """Return one vector per row."""
+            features = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
+            vectors: torch.Tensor = self.stack(features)["sentence_embedding"]
+            return vectors
+
+    example = torch.ones((2, 8), dtype=torch.int64)
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        return import_openvino().convert_model(
+            Stack().eval(), example_input={"input_ids": example}
+        )
+
+
+def _compare(name: str, reference: TorchRuntime, runtime: Runtime, facts: EncoderFacts, precision: str) -> None:
+    """Refuse a conversion that gives other vectors than the original."""
+    rng = np.random.default_rng(0)
+    shapes = [(3, min(facts.max_tokens, 11)), (2, min(facts.max_tokens, 64))]
+    batches = [rng.integers(1, 200, shape) for shape in shapes]
+    for ours, theirs in zip(runtime.run(batches), reference.run(batches), strict=True):
+        norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+        similarity = float(((ours * theirs).sum(axis=1) / norms).min())
+        if not similarity >= _LOWEST_SIMILARITY[precision]:
+            raise EmbedderError(
+                f"The embedder {name!r} gives other vectors by OpenVINO in {precision} than by torch "
+                f"(cosine {similarity:.4f}); use it with --backend torch."
+            )
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """Hash a description in canonical form."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,53 @@
+"""One function per thing a user does; the command line, the page and Python all call these.
+
+Each is imported on first use, so that predicting does not import what only training needs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from classifier.workflows.labelled import read_labelled, rejected_path
+    from classifier.workflows.measuring import evaluate
+    from classifier.workflows.models import delete_model, list_models, promote_model, show_model
+    from classifier.workflows.opening import load, open_predictor
+    from classifier.workflows.predicting import predict_file, predict_text, similar
+    from classifier.workflows.training import train
+
+_HOMES = {
+    "delete_model": "models",
+    "evaluate": "measuring",
+    "list_models": "models",
+    "load": "opening",
+    "open_predictor": "opening",
+    "predict_file": "predicting",
+    "predict_text": "predicting",
+    "promote_model": "models",
+    "read_labelled": "labelled",
+    "rejected_path": "labelled",
+    "show_model": "models",
+    "similar": "predicting",
+    "train": "training",
+}
+__all__ = [
+    "delete_model",
+    "evaluate",
+    "list_models",
+    "load",
+    "open_predictor",
+    "predict_file",
+    "predict_text",
+    "promote_model",
+    "read_labelled",
+    "rejected_path",
+    "show_model",
+    "similar",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a workflow on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'classifier.workflows' has no attribute {name!r}")
+    return getattr(import_module(f"classifier.workflows.{_HOMES[name]}"), name)

@@ -1,0 +1,81 @@
+"""Read the labelled documents of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from classifier.datamodels import Document, Rejection
+from classifier.errors import OutputError, TrainingDataError
+from classifier.files import file_sha256
+from classifier.prediction.writers import RejectionsFile
+from classifier.reading.documents import read_documents
+from classifier.reports import Columns, LabelledFile
+
+
+def read_labelled(file: str | Path, columns: Columns, *, beside: LabelledFile | None = None) -> LabelledFile:
+    """Read the labelled documents of a file; rows that cannot be read are listed in a file of their own.
+
+    Raises
+    ------
+    FileProblemError
+        When the file cannot be read.
+    TrainingDataError
+        When no row has a label.
+    """
+    stream = read_documents(
+        file,
+        text_column=columns.text,
+        label_column=columns.label,
+        id_column=columns.id,
+        need_labels=True,
+        encoding=columns.encoding,
+    )
+    path = Path(file)
+    rejects_path = rejected_path(Path(file_name(path)))
+    if beside is not None and rejects_path.name == f"{beside.name}.rejected.csv":
+        rejects_path = rejected_path(Path(f"{file_name(path)}.test"))
+    require_other_file(rejects_path, path)
+    documents: list[Document] = []
+    n_rejected = n_unlabelled = 0
+    with RejectionsFile(rejects_path) as rejects:
+        for item in stream:
+            if isinstance(item, Rejection):
+                rejects.write(item)
+                n_rejected += 1
+            elif item.document.label is None:
+                n_unlabelled += 1
+            else:
+                documents.append(item.document)
+    if not documents:
+        raise TrainingDataError(f"No row of {path} has a label", "fill one in, or name the column with --label-column")
+    return LabelledFile(
+        name=file_name(path),
+        sha256=file_sha256(path) if path.is_file() else "",
+        documents=documents,
+        n_rejected=n_rejected,
+        n_unlabelled=n_unlabelled,
+        notes=stream.notes,
+        rejected_file=str(rejects_path) if n_rejected else None,
+    )
+
+
+def rejected_path(target: Path) -> Path:
+    """Return where the rows that cannot be read are listed: ``TARGET.rejected.csv``."""
+    return target.parent / f"{file_name(target)}.rejected.csv"
+
+
+def require_other_file(target: Path, source: Path) -> None:
+    """Refuse to write over what is read.
+
+    Raises
+    ------
+    OutputError
+        When both are the same file.
+    """
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OutputError(target, "rejected rows would be written over the file that is read", "rename it first")
+
+
+def file_name(path: Path) -> str:
+    """Return the name of a file or folder, also of one that is given as ``.`` or ``..``."""
+    return (path.resolve().name if path.name in {"", ".."} else path.name) or "documents"

@@ -1,0 +1,103 @@
+"""Answer for one text or for every row of a file."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from classifier.datamodels import Neighbor, Prediction, Settings
+from classifier.prediction.batch import added_columns, predict_stream
+from classifier.prediction.writers import RejectionsFile, open_writer
+from classifier.reading.documents import read_documents
+from classifier.reports import FIND_COLUMNS, BatchReport, Columns
+from classifier.workflows.labelled import file_name, rejected_path, require_other_file
+from classifier.workflows.opening import open_predictor
+
+
+def predict_text(model: str | Path, text: str, settings: Settings) -> Prediction:
+    """Answer for one text.
+
+    Raises
+    ------
+    ClassifierError
+        When the model cannot be read.
+    """
+    return open_predictor(model, settings).classify([text])[0]
+
+
+def predict_file(
+    model: str | Path,
+    file: str | Path,
+    target: Path | IO[Any],
+    settings: Settings,
+    *,
+    output_format: str,
+    columns: Columns = FIND_COLUMNS,
+    top_k: int | None = None,
+    progress: bool = False,
+) -> BatchReport:
+    """Give every row of a file its answer, and write all of its columns with it.
+
+    Parameters
+    ----------
+    model : str or Path
+        As for `load`.
+    file : str or Path
+        Documents.
+    target : Path or text stream
+        Where to write.
+    settings : Settings
+        Where models live.
+    output_format : str
+        A name of `classifier.prediction.writers.WRITERS`.
+    columns : Columns
+        How to read the file.
+    top_k : int or None
+        Also write that many labels with their probabilities.
+    progress : bool
+        Show a bar on stderr.
+
+    Raises
+    ------
+    ClassifierError
+        When the model or file cannot be read, or the output cannot be written; an old output stays as it was.
+    """
+    started = time.perf_counter()
+    stream = read_documents(file, text_column=columns.text, id_column=columns.id, encoding=columns.encoding)
+    rejects_path = rejected_path(target if isinstance(target, Path) else Path(file_name(Path(file))))
+    require_other_file(rejects_path, Path(file))
+    classifier = open_predictor(model, settings)
+    with (
+        RejectionsFile(rejects_path) as rejects,
+        open_writer(target, output_format, stream.table, added_columns(top_k)) as writer,
+    ):
+        counts = predict_stream(classifier, stream, writer, rejects, top_k=top_k, progress=progress)
+    return BatchReport(
+        source=str(file),
+        output=str(target) if isinstance(target, Path) else "-",
+        model=str(model),
+        counts=counts,
+        rejected_file=str(rejects_path) if counts.n_rejected else None,
+        notes=stream.notes,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def similar(
+    model: str | Path,
+    text: str,
+    settings: Settings,
+    *,
+    k: int = 10,
+    label: str | None = None,
+    exclude_self: bool = False,
+) -> list[Neighbor]:
+    """Return the training documents most similar to a text.
+
+    Raises
+    ------
+    ClassifierError
+        When the model cannot be read, or has no such label.
+    """
+    return open_predictor(model, settings).similar(text, k, label=label, exclude_self=exclude_self)

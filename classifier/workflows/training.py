@@ -1,0 +1,102 @@
+"""Train on a labelled file."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from classifier.datamodels import Settings
+from classifier.embedding.embedders import DEFAULT_EMBEDDER
+from classifier.modeling.model import DocumentClassifier
+from classifier.reports import FIND_COLUMNS, Columns, TrainingReport
+from classifier.storage.registry import Registry
+from classifier.workflows.labelled import read_labelled
+from classifier.workflows.measuring import measure
+
+
+def train(
+    file: str | Path,
+    settings: Settings,
+    *,
+    columns: Columns = FIND_COLUMNS,
+    name: str | None = None,
+    embedder: str = DEFAULT_EMBEDDER,
+    test_file: str | Path | None = None,
+    seed: int = 0,
+    promote: bool = True,
+    progress: bool = False,
+) -> TrainingReport:
+    """Train on a labelled file and store the model as the next version of its name.
+
+    Parameters
+    ----------
+    file : str or Path
+        Labelled documents.
+    settings : Settings
+        Where models live.
+    columns : Columns
+        How to read the files.
+    name : str or None
+        Name of the model; made from the file's name where None.
+    embedder : str
+        What turns texts into vectors.
+    test_file : str, Path or None
+        Labelled documents to measure on; cross-validation on the training file where None.
+    seed : int
+        Decides the folds.
+    promote : bool
+        Whether the name means the new version from now on.
+    progress : bool
+        Show bars on stderr.
+
+    Raises
+    ------
+    ClassifierError
+        When a file cannot be read, nothing can be learned from it, or the model cannot be stored.
+    """
+    started = time.perf_counter()
+    name = name or _name_from(Path(file))
+    registry = Registry(settings.models_dir)
+    registry.check_name(name)
+    data = read_labelled(file, columns)
+    test = read_labelled(test_file, columns, beside=data) if test_file is not None else None
+    read = time.perf_counter()
+    documents = data.documents
+    texts, labels = [document.text for document in documents], [document.label or "" for document in documents]
+    ids = [document.id for document in documents]
+    model = DocumentClassifier(embedder, seed=seed, options=settings.encoder).fit(
+        texts, labels, ids=ids, progress=progress
+    )
+    fitted = time.perf_counter()
+    evaluation = model.evaluation_
+    if test is not None:
+        evaluation = measure(model, test)[0]
+        model.facts_ |= {"metrics": evaluation.to_dict(), "measured_on": f"the test file {test.name}"}
+    measured = time.perf_counter()
+    model.facts_["data"] |= {"file": data.name, "sha256": data.sha256, "n_unlabelled": data.n_unlabelled}
+    stored = registry.add(name, model.save, promote=promote)
+    return TrainingReport(
+        model=stored,
+        n_documents=len(model.documents_),
+        n_labels=len(model.classes_),
+        n_unlabelled=data.n_unlabelled,
+        n_rejected=data.n_rejected + (test.n_rejected if test else 0),
+        measured_on=model.facts_["measured_on"],
+        evaluation=evaluation,
+        notes=(*data.notes, *(f"Test file: {note}" for note in (test.notes if test else ()))),
+        warnings=model.warnings_,
+        rejected_file=" and ".join(file.rejected_file for file in (data, test) if file and file.rejected_file) or None,
+        seconds={
+            "reading": read - started,
+            **model.seconds_,
+            "measuring": measured - fitted,
+            "saving": time.perf_counter() - measured,
+        },
+    )
+
+
+def _name_from(path: Path) -> str:
+    """Make a model's name from a file's name."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:64]
+    return name or "model"
