@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from classifier.datamodels import Document
 
 if TYPE_CHECKING:
     from classifier.analysis.evaluation import Evaluation
+    from classifier.embedding.cache import CacheInfo
+    from classifier.embedding.engine import Engine
     from classifier.prediction.batch import BatchCounts
     from classifier.storage.registry import ModelVersion
 
@@ -111,3 +114,77 @@ class BatchReport:
     rejected_file: str | None
     notes: tuple[str, ...]
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingReport:
+    """What came of embedding a file.
+
+    Attributes
+    ----------
+    source, output : str
+        What was read and written.
+    contract : dict
+        What the vectors may be compared with.
+    n_documents, n_empty, n_rejected : int
+        Vectors written, those of zeros among them because there was nothing to read, and rows that were rejected.
+    rejected_file : str or None
+        Where unreadable rows are listed.
+    notes : tuple of str
+        What was chosen while reading.
+    seconds : float
+        Wall time.
+    """
+
+    source: str
+    output: str
+    contract: dict[str, Any]
+    n_documents: int
+    n_empty: int
+    n_rejected: int
+    rejected_file: str | None
+    notes: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheReport:
+    """What is kept between runs: vectors, and the sizes of what was converted, by folder."""
+
+    folder: Path
+    vectors: CacheInfo
+    made_bytes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport:
+    """What a machine can do and what was chosen on it.
+
+    Attributes
+    ----------
+    python, system, processor : str
+        Versions and names.
+    n_cores : int
+        Cores this process may use.
+    libraries : dict of str to str
+        Versions of what matters.
+    engine : Engine
+        What runs encoders, in which precision, and why.
+    encoder : str
+        Where the default encoder is, or what is wrong with it.
+    cache_dir, models_dir : Path
+        Where things are kept.
+    can_write_cache : bool
+        Whether anything can be kept between runs.
+    """
+
+    python: str
+    system: str
+    processor: str
+    n_cores: int
+    libraries: dict[str, str]
+    engine: Engine
+    encoder: str
+    cache_dir: Path
+    can_write_cache: bool
+    models_dir: Path

@@ -9,7 +9,7 @@ from classifier.datamodels import STATUS_EMPTY, Neighbor, Prediction
 
 if TYPE_CHECKING:
     from classifier.analysis.evaluation import Evaluation
-    from classifier.reports import BatchReport, TrainingReport
+    from classifier.reports import BatchReport, CacheReport, DoctorReport, EmbeddingReport, TrainingReport
     from classifier.storage.registry import ModelVersion
 
 SHOWN_CLASSES = 30
@@ -168,6 +168,54 @@ def facts_lines(model: ModelVersion, facts: Mapping[str, Any]) -> list[str]:
         *(f"  noticed   {warning}" for warning in facts["warnings"]),
         f"  folder    {model.folder}",
     ]
+
+
+def embedding_lines(report: EmbeddingReport) -> list[str]:
+    """Sum up what was embedded."""
+    contract = report.contract
+    speed = report.n_documents / report.seconds if report.seconds else 0.0
+    empty = f", {report.n_empty:,} of zeros (nothing to read)" if report.n_empty else ""
+    return [
+        f"{report.n_documents:,} vectors{empty}, {report.seconds:.1f} s, {speed:,.0f} documents/s",
+        f"contract: {contract['model_id']}, {contract['pooling']}, {contract['dimension']} dimensions",
+        f"stored as {contract['dtype']}, made in {contract['precision']}",
+        f"written to {report.output}",
+    ]
+
+
+def cache_lines(report: CacheReport) -> list[str]:
+    """Show what is kept between runs."""
+    vectors = report.vectors
+    return [
+        f"{report.folder}",
+        f"  vectors   {vectors.n_vectors:,}, {_megabytes(vectors.n_bytes)}",
+        *(
+            f"    {usage.n_vectors:>10,}  {usage.model_id}, {usage.pooling}, {usage.precision}, used {usage.last_used}"
+            for usage in vectors.contracts
+        ),
+        *(f"  {name:<12} {_megabytes(size)}" for name, size in report.made_bytes.items() if size),
+    ]
+
+
+def doctor_lines(report: DoctorReport) -> list[str]:
+    """Show what a machine can do."""
+    libraries = ", ".join(f"{name} {number}" for name, number in report.libraries.items())
+    cache = "" if report.can_write_cache else " (cannot be written: nothing is kept between runs)"
+    return [
+        f"python     {report.python} on {report.system}",
+        f"libraries  {libraries}",
+        f"processor  {report.processor}, {report.n_cores} cores",
+        f"engine     {report.engine.backend} in {report.engine.precision}",
+        f"  reason   {report.engine.reason}",
+        f"encoder    {report.encoder}",
+        f"cache      {report.cache_dir}{cache}",
+        f"models     {report.models_dir}",
+    ]
+
+
+def _megabytes(n_bytes: int) -> str:
+    """Write a size."""
+    return f"{n_bytes / 1e6:,.1f} MB"
 
 
 def _scores(score: Any) -> tuple[float, float, float]:

@@ -30,20 +30,9 @@ from classifier.embedding.static import StaticEmbedder, load_static, restore_sta
 from classifier.embedding.words import Block, kept_table, mean_rows
 from classifier.errors import CacheWarning, EmbedderError, EmbedderNotFoundError, UntrustedEmbedderError
 
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-PIECES = [
-    *SPECIAL,
-    *"abcdefghijklmnopqrstuvwxyz",
-    "sun",
-    "rain",
-    "wind",
-    "##s",
-    "##y",
-    "##shine",
-    "letter",
-    "bank",
-    "!",
-]
+UNKNOWN = "[UNK]"
+SPECIAL = ["[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]"]
+PIECES = [*SPECIAL, *"abcdefghijklmnopqrstuvwxyz!", "sun", "rain", "wind", "##s", "##y", "##shine", "letter", "bank"]
 VARIED = [
     "sun",
     "Rain and WIND, rain!",

@@ -14,10 +14,12 @@ from typing import Annotated
 import typer
 
 from classifier import __version__
+from classifier.cli.embedding import embed
 from classifier.cli.models import models_app
 from classifier.cli.output import EXIT_INTERRUPTED, EXIT_MISTAKE, say
 from classifier.cli.predicting import predict, similar
 from classifier.cli.training import evaluate, train
+from classifier.cli.upkeep import cache_app, doctor
 from classifier.errors import CacheWarning, ClassifierError, EmptyTextWarning, TrainingDataWarning
 from classifier.interrupts import interruptible
 
@@ -30,9 +32,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, similar):
+for command in (train, evaluate, predict, similar, embed, doctor):
     app.command()(command)
 app.add_typer(models_app, name="models")
+app.add_typer(cache_app, name="cache")
 
 
 def _print_version(asked: bool) -> None:

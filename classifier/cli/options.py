@@ -23,6 +23,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column of the texts [found].")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column of the labels [found].")]
 IdColumn = Annotated[str | None, typer.Option("--id-column", help="Column of the ids [found, else row numbers].")]
+Vectors = Annotated[
+    str | None, typer.Option("--embeddings", help="Vectors of all these documents, made by classifier embed.")
+]
 Backend = Annotated[str, typer.Option(help="What runs the encoder: auto, openvino or torch.")]
 Precision = Annotated[str, typer.Option(help="Arithmetic of the encoder: auto, f32, bf16 or int8.")]
 UseCache = Annotated[bool, typer.Option("--cache/--no-cache", help="Look up vectors of texts embedded before.")]
@@ -30,7 +33,7 @@ Encoding = Annotated[str | None, typer.Option("--encoding", help="Encoding of th
 
 
 def settings_of(
-    models_dir: Path | None, backend: str = "auto", precision: str = "auto", use_cache: bool = True
+    models_dir: Path | None = None, backend: str = "auto", precision: str = "auto", use_cache: bool = True
 ) -> Settings:
     """Read the environment, and put what was asked for before it."""
     encoder = EncoderOptions(backend=backend, precision=precision, use_cache=use_cache)

@@ -22,10 +22,12 @@ from classifier.cli.options import (
     Precision,
     TextColumn,
     UseCache,
+    Vectors,
     input_path,
     settings_of,
 )
 from classifier.cli.output import finish, print_notes, show
+from classifier.datamodels import Settings
 from classifier.errors import lookup
 from classifier.reports import BatchReport, Columns
 
@@ -48,6 +50,7 @@ def predict(
     output_format: Annotated[
         str | None, typer.Option("--format", help="csv, jsonl or parquet [by the ending of the output, else of FILE].")
     ] = None,
+    embeddings: Vectors = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="Also write the K most probable labels, as JSON.")] = None,
     text_column: TextColumn = None,
     id_column: IdColumn = None,
@@ -59,37 +62,60 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Give one text, or every row of a file, its label with a calibrated confidence."""
-    from classifier import workflows
-
     settings = settings_of(models_dir, backend, precision, use_cache)
     if (text is None) == (file is None):
         raise typer.BadParameter("give either a FILE or --text")
     if text is not None:
-        if output is not None or output_format is not None or top_k is not None:
-            raise typer.BadParameter("-o, --format and --top-k go with a FILE, not with --text")
-        prediction = workflows.predict_text(model, text, settings)
-        show(terminal.prediction_lines(prediction), asdict(prediction), as_json)
+        if any(value is not None for value in (output, output_format, top_k, embeddings)):
+            raise typer.BadParameter("-o, --format, --top-k and --embeddings go with a FILE, not with --text")
+        _predict_text(model, text, settings, as_json)
         return
-    to_file = output not in {None, "-"}
-    chosen = _chosen_format(output_format, output if to_file else None, str(file), json_rows=as_json and not to_file)
-    if chosen == "parquet" and not to_file:
+    columns = Columns(text_column, None, id_column, encoding)
+    target = None if output in {None, "-"} else Path(str(output))
+    _predict_file(model, str(file), target, settings, columns, output_format, top_k, embeddings, as_json)
+
+
+def _predict_text(model: str, text: str, settings: Settings, as_json: bool) -> None:
+    """Answer for one text."""
+    from classifier import workflows
+
+    prediction = workflows.predict_text(model, text, settings)
+    show(terminal.prediction_lines(prediction), asdict(prediction), as_json)
+
+
+def _predict_file(
+    model: str,
+    file: str,
+    target: Path | None,
+    settings: Settings,
+    columns: Columns,
+    output_format: str | None,
+    top_k: int | None,
+    embeddings: str | None,
+    as_json: bool,
+) -> None:
+    """Answer for every row of a file, to `target` or to standard output."""
+    from classifier import workflows
+
+    chosen = _chosen_format(output_format, target, file, json_rows=as_json and target is None)
+    if chosen == "parquet" and target is None:
         raise typer.BadParameter("Parquet goes to a file: give one with -o")
     buffer = io.StringIO()
-    stream = buffer if as_json else sys.stdout
-    with input_path(str(file)) as path:
+    with input_path(file) as path:
         report = workflows.predict_file(
             model,
             path,
-            Path(str(output)) if to_file else stream,
+            target or (buffer if as_json else sys.stdout),
             settings,
             output_format=chosen,
-            columns=Columns(text_column, None, id_column, encoding),
+            embeddings=embeddings,
+            columns=columns,
             top_k=top_k,
             progress=sys.stderr.isatty(),
         )
     print_notes(report.notes)
     if as_json:
-        _show_batch(report, None if to_file else buffer.getvalue())
+        _show_batch(report, None if target else buffer.getvalue())
     else:
         print_notes(terminal.batch_lines(report))
     finish(report.counts.n_rejected, report.rejected_file)
@@ -117,14 +143,14 @@ def similar(
     show(terminal.neighbor_lines(found), {"results": [asdict(item) for item in found]}, as_json)
 
 
-def _chosen_format(asked: str | None, output: str | None, file: str, *, json_rows: bool) -> str:
+def _chosen_format(asked: str | None, output: Path | None, file: str, *, json_rows: bool) -> str:
     """Choose the format of the output."""
     if json_rows:
         return "jsonl"
     if asked is not None:
         return lookup({name: name for name in FORMATS}, asked, "output format")
-    if output is not None and Path(output).suffix:
-        suffix = Path(output).suffix.lower()
+    if output is not None and output.suffix:
+        suffix = output.suffix.lower()
         if suffix not in _FORMAT_OF_SUFFIX:
             allowed = ", ".join(_FORMAT_OF_SUFFIX)
             raise typer.BadParameter(f"files ending in {suffix} are not written: use one of {allowed}, or --format")

@@ -21,6 +21,7 @@ from classifier.cli.options import (
     Precision,
     TextColumn,
     UseCache,
+    Vectors,
     input_path,
     settings_of,
 )
@@ -35,8 +36,9 @@ def train(
     id_column: IdColumn = None,
     name: Annotated[str | None, typer.Option(help="Name of the model [the file's name].")] = None,
     embedder: Annotated[
-        str, typer.Option(help="'default', or a sentence-transformers model by name or folder.")
+        str, typer.Option(help="default, a model by name or folder, static, lsa, word-vectors:FILE; see the docs.")
     ] = "default",
+    embeddings: Vectors = None,
     test_file: Annotated[
         str | None, typer.Option(help="Labelled file to measure on [cross-validation on FILE].")
     ] = None,
@@ -52,6 +54,8 @@ def train(
     """Train a model on a labelled file, measure it, and store it as the next version of its name."""
     from classifier import workflows
 
+    if embeddings is not None and embedder != "default":
+        raise typer.BadParameter("give either --embedder or --embeddings")
     with input_path(file) as path:
         report = workflows.train(
             path,
@@ -59,6 +63,7 @@ def train(
             columns=Columns(text_column, label_column, id_column, encoding),
             name=name,
             embedder=embedder,
+            embeddings=embeddings,
             test_file=test_file,
             seed=seed,
             promote=promote,
@@ -77,6 +82,7 @@ def evaluate(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     id_column: IdColumn = None,
+    embeddings: Vectors = None,
     models_dir: ModelsDir = None,
     backend: Backend = "auto",
     precision: Precision = "auto",
@@ -92,6 +98,7 @@ def evaluate(
             model,
             path,
             settings_of(models_dir, backend, precision, use_cache),
+            embeddings=embeddings,
             columns=Columns(text_column, label_column, id_column, encoding),
             progress=sys.stderr.isatty(),
         )

@@ -17,6 +17,7 @@ from classifier.errors import ContractMismatchError, UnfittedEmbedderError
 Embeddings = NDArray[np.float32]
 State = dict[str, NDArray[Any]]
 
+CHUNKING = "windows of the model's length, vectors averaged by token count"
 FULL_PRECISIONS = frozenset({"f32", "bf16"})
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from classifier.datamodels import EncoderOptions
-from classifier.embedding.contract import Embedder, State
+from classifier.embedding.contract import CHUNKING, Embedder, EmbeddingContract, State
 from classifier.errors import EmbedderError
 
 DEFAULT_EMBEDDER = "default"
@@ -157,6 +157,13 @@ def load_embedder(
     from classifier.embedding.quantization import RoundedEmbedder
 
     return RoundedEmbedder(embedder, dtype)
+
+
+def name_of(contract: EmbeddingContract) -> str:
+    """Return the name that most likely stands for what made vectors of a contract."""
+    if contract.chunking != CHUNKING:
+        return contract.model_id
+    return f"{contract.model_id}+pooling:{contract.pooling}"
 
 
 def _load_reduced(name: str, parsed: EmbedderName, n_dims: int, options: EncoderOptions, state: State) -> Embedder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -83,6 +84,13 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def processor_name() -> str:
+    """Return what the processor calls itself, or its architecture."""
+    if _has_openvino():
+        return str(import_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME"))
+    return platform.processor() or platform.machine()
+
+
 @cache
 def openvino_multiplies_bf16() -> bool:
     """Tell whether OpenVINO can multiply in bf16 here: AMX, or AVX-512 with bf16."""
@@ -96,7 +104,7 @@ def torch_multiplies_bf16() -> bool:
     import torch
 
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

@@ -193,7 +193,7 @@ def _distil(name: str, origin: Origin) -> StaticModel:
 
     model, _ = load_model(name, origin)
     encoder: Any = model[0].auto_model
-    vars(inference)["tqdm"] = partial(tqdm, disable=None)
+    vars(inference)["tqdm"] = partial(tqdm, disable=None)  # its own bar has no switch
     dims = min(DIMS, getattr(encoder.config, "hidden_size", DIMS))
     return distill_from_model(encoder, model.tokenizer, device="cpu", pca_dims=dims)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from classifier.datamodels import EncoderOptions
-from classifier.embedding.chunking import CHUNKING, Chunk, Chunker
-from classifier.embedding.contract import EmbeddingContract, Embeddings
+from classifier.embedding.chunking import Chunk, Chunker
+from classifier.embedding.contract import CHUNKING, EmbeddingContract, Embeddings
 from classifier.embedding.engine import Engine, choose_engine
 from classifier.embedding.origin import Origin, find_encoder
 from classifier.embedding.runtime import Encoder, Runtime, TokenIds, batches_of

@@ -1,7 +1,8 @@
 """The file by which vectors travel between teams: Parquet, with the embedding contract in its metadata.
 
-Each row has an ``id``, the SHA-256 of its text as ``text_sha256``, a ``vector`` and, for int8 and binary, a ``scale``.
-Whoever writes such a file elsewhere needs only the vectors, the checksums (or the ``text`` itself) and the contract.
+Each row has an ``id``, the SHA-256 of its text as ``text_sha256``, a ``vector`` of codes and, for int8 and binary, a
+``scale``: what the decoded codes are multiplied by, 0 for a vector of zeros, and 1 for any other of binary. Whoever
+writes such a file elsewhere needs only the vectors, the checksums (or the ``text`` itself) and the contract.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ ROW_GROUP_ROWS = 10_000
 MAX_DIMENSION = 1 << 16
 _REMEDY = "embed the texts again with: classifier embed"
 _WRITING = {"compression": "zstd", "write_statistics": False, "write_page_checksum": True}
-_READING = {"buffer_size": 1 << 20, "page_checksum_verification": True, "thrift_string_size_limit": 1 << 24}
+_READING = {"buffer_size": 1 << 20, "pre_buffer": False, "page_checksum_verification": True}
+_MAX_METADATA_BYTES = 1 << 24
 _BLOCK_ROWS = 2_000
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _KEY = np.dtype("S16")
@@ -271,25 +273,23 @@ def _opened(path: Path) -> Iterator[tuple[ParquetFile, EmbeddingContract]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not path.exists():
-        raise FileMissingError(path)
-    if not path.is_file():
-        raise FileProblemError(path, "it is not a file", "name a file of vectors")
     try:
-        with pq.ParquetFile(path, **_READING) as file:
+        if not path.exists():
+            raise FileMissingError(path)
+        if not path.is_file():
+            raise FileProblemError(path, "it is not a file", "name a file of vectors")
+        with pq.ParquetFile(path, thrift_string_size_limit=_MAX_METADATA_BYTES, **_READING) as file:
             yield file, _contract(path, file.metadata.metadata or {})
-    except OutputError:
+    except (OutputError, FileMissingError):
         raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None)
-        problem = f"it cannot be read ({reason})" if reason else "it is no Parquet file, or a damaged one"
-        raise FileProblemError(path, problem, _REMEDY) from error
+        reason = getattr(error, "strerror", None) or "it is no Parquet file, or a damaged one"
+        raise FileProblemError(path, f"it cannot be read ({reason})", _REMEDY) from error
 
 
 def _contract(path: Path, metadata: Mapping[bytes, bytes]) -> EmbeddingContract:
     """Take the contract from the metadata of a file."""
-    found = metadata.get(FORMAT_KEY, FORMAT)
-    if found != FORMAT:
+    if (found := metadata.get(FORMAT_KEY, FORMAT)) != FORMAT:
         problem = f"its format is {excerpt(found.decode(errors='replace'))}, and this version reads {FORMAT.decode()}"
         raise FileProblemError(path, problem, f"update the classifier, or {_REMEDY}")
     if CONTRACT_KEY not in metadata:

@@ -20,11 +20,12 @@ from classifier.embedding.contract import (
     EmbeddingContract,
     Embeddings,
     MeasuresCoverage,
+    Recipe,
     State,
 )
 from classifier.embedding.embedders import DEFAULT_EMBEDDER, load_embedder
 from classifier.embedding.engine import AUTO
-from classifier.errors import EmptyTextWarning, NotFittedError, NotTextError, UnknownNameError
+from classifier.errors import EmptyTextWarning, NotFittedError, NotTextError, UnfittedEmbedderError, UnknownNameError
 from classifier.modeling import persistence
 from classifier.modeling.head import LinearHead
 from classifier.modeling.neighbors import NeighborIndex
@@ -217,7 +218,10 @@ class Predictor:
         options = replace(self.options or EncoderOptions(), download=False)
         if options.precision == AUTO and self.contract_.precision not in FULL_PRECISIONS:
             options = replace(options, precision=self.contract_.precision)
-        return load_embedder(name, options, state=self.embedder_state_, dtype=self.contract_.dtype)
+        embedder = load_embedder(name, options, state=self.embedder_state_, dtype=self.contract_.dtype)
+        if isinstance(embedder, Recipe):
+            raise UnfittedEmbedderError(name)
+        return embedder
 
     @cached_property
     def _index(self) -> NeighborIndex:

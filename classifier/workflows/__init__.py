@@ -13,16 +13,23 @@ if TYPE_CHECKING:
     from classifier.workflows.opening import load, open_predictor
     from classifier.workflows.predicting import predict_file, predict_text, similar
     from classifier.workflows.training import train
+    from classifier.workflows.upkeep import cache_info, clear_cache, examine, prune_cache
+    from classifier.workflows.vectors import embed
 
 _HOMES = {
+    "cache_info": "upkeep",
+    "clear_cache": "upkeep",
     "delete_model": "models",
+    "embed": "vectors",
     "evaluate": "measuring",
+    "examine": "upkeep",
     "list_models": "models",
     "load": "opening",
     "open_predictor": "opening",
     "predict_file": "predicting",
     "predict_text": "predicting",
     "promote_model": "models",
+    "prune_cache": "upkeep",
     "read_labelled": "labelled",
     "rejected_path": "labelled",
     "show_model": "models",
@@ -30,14 +37,19 @@ _HOMES = {
     "train": "training",
 }
 __all__ = [
+    "cache_info",
+    "clear_cache",
     "delete_model",
+    "embed",
     "evaluate",
+    "examine",
     "list_models",
     "load",
     "open_predictor",
     "predict_file",
     "predict_text",
     "promote_model",
+    "prune_cache",
     "read_labelled",
     "rejected_path",
     "show_model",

@@ -14,6 +14,7 @@ from classifier.modeling.predictor import Predictor
 from classifier.reports import FIND_COLUMNS, Columns, EvaluationReport, LabelledFile
 from classifier.workflows.labelled import read_labelled
 from classifier.workflows.opening import open_predictor
+from classifier.workflows.vectors import vectors_from
 
 MAX_UNKNOWN_LABELS = 1000
 
@@ -23,6 +24,7 @@ def evaluate(
     file: str | Path,
     settings: Settings,
     *,
+    embeddings: str | Path | None = None,
     columns: Columns = FIND_COLUMNS,
     progress: bool = False,
 ) -> EvaluationReport:
@@ -37,7 +39,9 @@ def evaluate(
     """
     classifier = open_predictor(model, settings)
     data = read_labelled(file, columns)
-    evaluation, n_empty = measure(classifier, data, progress=progress)
+    with vectors_from(embeddings) as vectors:
+        classifier.embedder = vectors or classifier.embedder
+        evaluation, n_empty = measure(classifier, data, progress=progress)
     trained_on = {document.text for document in classifier.documents_}
     n_known = sum(document.text in trained_on for document in data.documents)
     seen = f"{n_known:,} of {len(data.documents):,} documents were also trained on, which flatters the figures."

@@ -13,6 +13,7 @@ from classifier.reading.documents import read_documents
 from classifier.reports import FIND_COLUMNS, BatchReport, Columns
 from classifier.workflows.labelled import file_name, rejected_path, require_other_file
 from classifier.workflows.opening import open_predictor
+from classifier.workflows.vectors import vectors_from
 
 
 def predict_text(model: str | Path, text: str, settings: Settings) -> Prediction:
@@ -33,6 +34,7 @@ def predict_file(
     settings: Settings,
     *,
     output_format: str,
+    embeddings: str | Path | None = None,
     columns: Columns = FIND_COLUMNS,
     top_k: int | None = None,
     progress: bool = False,
@@ -51,6 +53,8 @@ def predict_file(
         Where models live.
     output_format : str
         A name of `classifier.prediction.writers.WRITERS`.
+    embeddings : str, Path or None
+        Vectors of all these documents made elsewhere.
     columns : Columns
         How to read the file.
     top_k : int or None
@@ -69,9 +73,11 @@ def predict_file(
     require_other_file(rejects_path, Path(file))
     classifier = open_predictor(model, settings)
     with (
+        vectors_from(embeddings) as vectors,
         RejectionsFile(rejects_path) as rejects,
         open_writer(target, output_format, stream.table, added_columns(top_k)) as writer,
     ):
+        classifier.embedder = vectors or classifier.embedder
         counts = predict_stream(classifier, stream, writer, rejects, top_k=top_k, progress=progress)
     return BatchReport(
         source=str(file),

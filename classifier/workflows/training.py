@@ -6,13 +6,15 @@ import re
 import time
 from pathlib import Path
 
+from classifier.analysis.evaluation import Evaluation
 from classifier.datamodels import Settings
 from classifier.embedding.embedders import DEFAULT_EMBEDDER
 from classifier.modeling.model import DocumentClassifier
-from classifier.reports import FIND_COLUMNS, Columns, TrainingReport
+from classifier.reports import FIND_COLUMNS, Columns, LabelledFile, TrainingReport
 from classifier.storage.registry import Registry
 from classifier.workflows.labelled import read_labelled
 from classifier.workflows.measuring import measure
+from classifier.workflows.vectors import vectors_from
 
 
 def train(
@@ -22,6 +24,7 @@ def train(
     columns: Columns = FIND_COLUMNS,
     name: str | None = None,
     embedder: str = DEFAULT_EMBEDDER,
+    embeddings: str | Path | None = None,
     test_file: str | Path | None = None,
     seed: int = 0,
     promote: bool = True,
@@ -41,6 +44,8 @@ def train(
         Name of the model; made from the file's name where None.
     embedder : str
         What turns texts into vectors.
+    embeddings : str, Path or None
+        Vectors of all these documents made elsewhere, instead of an embedder.
     test_file : str, Path or None
         Labelled documents to measure on; cross-validation on the training file where None.
     seed : int
@@ -62,19 +67,12 @@ def train(
     data = read_labelled(file, columns)
     test = read_labelled(test_file, columns, beside=data) if test_file is not None else None
     read = time.perf_counter()
-    documents = data.documents
-    texts, labels = [document.text for document in documents], [document.label or "" for document in documents]
-    ids = [document.id for document in documents]
-    model = DocumentClassifier(embedder, seed=seed, options=settings.encoder).fit(
-        texts, labels, ids=ids, progress=progress
-    )
-    fitted = time.perf_counter()
-    evaluation = model.evaluation_
-    if test is not None:
-        evaluation = measure(model, test)[0]
-        model.facts_ |= {"metrics": evaluation.to_dict(), "measured_on": f"the test file {test.name}"}
+    with vectors_from(embeddings) as vectors:
+        model = DocumentClassifier(vectors or embedder, seed=seed, options=settings.encoder)
+        _fit(model, data, progress=progress)
+        fitted = time.perf_counter()
+        evaluation = model.evaluation_ if test is None else _measure_on(model, test)
     measured = time.perf_counter()
-    model.facts_["data"] |= {"file": data.name, "sha256": data.sha256, "n_unlabelled": data.n_unlabelled}
     stored = registry.add(name, model.save, promote=promote)
     return TrainingReport(
         model=stored,
@@ -94,6 +92,21 @@ def train(
             "saving": time.perf_counter() - measured,
         },
     )
+
+
+def _fit(model: DocumentClassifier, data: LabelledFile, *, progress: bool) -> None:
+    """Train on the documents of a file, and remember which file it was."""
+    documents = data.documents
+    texts, labels = [document.text for document in documents], [document.label or "" for document in documents]
+    model.fit(texts, labels, ids=[document.id for document in documents], progress=progress)
+    model.facts_["data"] |= {"file": data.name, "sha256": data.sha256, "n_unlabelled": data.n_unlabelled}
+
+
+def _measure_on(model: DocumentClassifier, test: LabelledFile) -> Evaluation:
+    """Measure on a test file, and remember the metrics."""
+    evaluation = measure(model, test)[0]
+    model.facts_ |= {"metrics": evaluation.to_dict(), "measured_on": f"the test file {test.name}"}
+    return evaluation
 
 
 def _name_from(path: Path) -> str:
