@@ -32,7 +32,7 @@ def embed(
     output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
     embedder: Annotated[str, typer.Option(help="As for train.")] = "default",
     model: Annotated[str | None, typer.Option(help="Take the embedder of this model, with all it learned.")] = None,
-    dtype: Annotated[str, typer.Option(help="fp32, fp16, int8 or binary.")] = "fp32",
+    dtype: Annotated[str | None, typer.Option(help="fp32, fp16, int8 or binary [that of the embedder].")] = None,
     text_column: TextColumn = None,
     id_column: IdColumn = None,
     models_dir: ModelsDir = None,

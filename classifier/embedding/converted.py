@@ -12,7 +12,6 @@ import json
 import shutil
 import tempfile
 import warnings
-from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +34,7 @@ CONVERSION = 2
 FOLDER = "encoders"
 DESCRIPTION_FILE, MODEL_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "encoder.json", "model.xml", "model.bin", "tokenizer.json"
 _FILES = (MODEL_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, RecursionError)
 _LOWEST_SIMILARITY = {"f32": 0.9999, "bf16": 0.9999, "int8": 0.95}
 
 
@@ -60,7 +60,8 @@ def open_converted(name: str, origin: Origin, pooling: str, precision: str, cach
     EmbedderError
         When the original cannot be loaded or converted.
     """
-    folder = cache_dir / FOLDER / _key(origin, pooling, precision)
+    own = cache_dir / FOLDER / _key(origin, "", precision)
+    folder = own if pooling in {"", _pooling_of(own)} else cache_dir / FOLDER / _key(origin, pooling, precision)
     found = _opened(folder, precision)
     if found is not None:
         return found
@@ -97,18 +98,50 @@ def _key(origin: Origin, pooling: str, precision: str) -> str:
 def _opened(folder: Path, precision: str) -> Encoder | None:
     """Open a converted encoder; None where there is none, or it is damaged."""
     try:
-        description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
-        content, checksum = description["content"], description["sha256"]
-        if checksum != _checksum(content) or any(
-            file_sha256(folder / file) != content["files"][file] for file in _FILES
-        ):
-            return None
+        content = _checked(folder)
         facts = EncoderFacts(**content["facts"])
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         runtime = OpenVinoRuntime(folder / MODEL_FILE, precision, quantization_group=content["quantization_group"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except _DAMAGED:
         return None
     return Encoder(runtime, tokenizer, facts)
+
+
+def _checked(folder: Path) -> Any:
+    """Return the description of a converted encoder whose files are as they were written.
+
+    Raises
+    ------
+    ValueError
+        When one was altered.
+    """
+    content = _described(folder)
+    for file in _FILES:
+        if file_sha256(folder / file) != content["files"][file]:
+            raise ValueError(f"{file} was altered")
+    return content
+
+
+def _pooling_of(folder: Path) -> str | None:
+    """Return the pooling of a converted encoder; None where there is none."""
+    try:
+        return str(_described(folder)["facts"]["pooling"])
+    except _DAMAGED:
+        return None
+
+
+def _described(folder: Path) -> Any:
+    """Read the description of a converted encoder.
+
+    Raises
+    ------
+    ValueError
+        When it was altered.
+    """
+    description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+    if description["sha256"] != _checksum(description["content"]):
+        raise ValueError(f"{DESCRIPTION_FILE} was altered")
+    return description["content"]
 
 
 def _store(folder: Path, model: Any, tokenizer: Tokenizer, facts: EncoderFacts, group: int) -> None:
@@ -127,11 +160,24 @@ def _store(folder: Path, model: Any, tokenizer: Tokenizer, facts: EncoderFacts, 
         (temporary / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1), encoding="utf-8")
         for file in (*_FILES, DESCRIPTION_FILE):
             sync_path(temporary / file)
-        shutil.rmtree(folder, ignore_errors=True)
-        with suppress(FileExistsError):
-            temporary.rename(folder)
+        _give_name(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _give_name(temporary: Path, folder: Path) -> None:
+    """Let a folder appear; a sound one of another process stays, a damaged one makes room."""
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+        try:
+            _checked(folder)
+        except _DAMAGED:
+            folder.rename(temporary.with_suffix(".damaged"))
+            temporary.rename(folder)
+            shutil.rmtree(temporary.with_suffix(".damaged"), ignore_errors=True)
 
 
 def _save_model(model: Any, path: Path) -> None:
@@ -181,9 +227,7 @@ def _converted(torch_model: Any) -> Any:
     example = torch.ones((2, 8), dtype=torch.int64)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
-        return import_openvino().convert_model(
-            Stack().eval(), example_input={"input_ids": example}
-        )
+        return import_openvino().convert_model(Stack().eval(), example_input={"input_ids": example})
 
 
 def _compare(name: str, reference: TorchRuntime, runtime: Runtime, facts: EncoderFacts, precision: str) -> None:

@@ -70,7 +70,7 @@ def _rows(path: Path) -> Iterator[Row | Rejection]:
     import pyarrow.parquet as pq
 
     number = 0
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS):
             columns = [_values(column) for column in batch.columns]
             for cells in zip(*columns, strict=True):

@@ -39,7 +39,7 @@ def evaluate(
     """
     classifier = open_predictor(model, settings)
     data = read_labelled(file, columns)
-    with vectors_from(embeddings) as vectors:
+    with vectors_from(embeddings, classifier.contract_) as vectors:
         classifier.embedder = vectors or classifier.embedder
         evaluation, n_empty = measure(classifier, data, progress=progress)
     trained_on = {document.text for document in classifier.documents_}

@@ -73,7 +73,7 @@ def predict_file(
     require_other_file(rejects_path, Path(file))
     classifier = open_predictor(model, settings)
     with (
-        vectors_from(embeddings) as vectors,
+        vectors_from(embeddings, classifier.contract_) as vectors,
         RejectionsFile(rejects_path) as rejects,
         open_writer(target, output_format, stream.table, added_columns(top_k)) as writer,
     ):

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from classifier.datamodels import Document, Rejection, Settings
-from classifier.embedding.contract import Embedder, Recipe
+from classifier.embedding.contract import Embedder, EmbeddingContract, Recipe
 from classifier.embedding.embedders import DEFAULT_EMBEDDER, load_embedder
-from classifier.embedding.quantization import resolve_dtype
-from classifier.embedding.vectors_file import VectorsFile, VectorsWriter
+from classifier.embedding.quantization import RoundedEmbedder, resolve_dtype
+from classifier.embedding.vectors_file import VectorsFile, VectorsWriter, read_contract
 from classifier.errors import UnfittedEmbedderError
 from classifier.prediction.writers import RejectionsFile
 from classifier.reading.documents import DocumentStream, read_documents
@@ -33,7 +32,7 @@ def embed(
     *,
     embedder: str = DEFAULT_EMBEDDER,
     model: str | None = None,
-    dtype: str = "float32",
+    dtype: str | None = None,
     columns: Columns = FIND_COLUMNS,
     progress: bool = False,
 ) -> EmbeddingReport:
@@ -51,8 +50,8 @@ def embed(
         What turns texts into vectors, where `model` is None.
     model : str or None
         A stored model whose embedder is taken, with all that it learned.
-    dtype : str
-        ``float32``, ``float16``, ``int8`` or ``binary``.
+    dtype : str or None
+        ``float32``, ``float16``, ``int8`` or ``binary``; that of the embedder where None.
     columns : Columns
         How to read the file.
     progress : bool
@@ -66,17 +65,17 @@ def embed(
         When the file or model cannot be read, or the output cannot be written; an old output stays as it was.
     """
     started = time.perf_counter()
-    dtype = resolve_dtype(dtype)
     stream = read_documents(file, text_column=columns.text, id_column=columns.id, encoding=columns.encoding)
     require_other_file(target, Path(file))
     rejects_path = rejected_path(target)
     require_other_file(rejects_path, Path(file))
     found = _embedder(embedder, model, settings)
-    contract = replace(found.contract, dtype=dtype)
+    if dtype is not None:
+        found = RoundedEmbedder(found, resolve_dtype(dtype))
     n_documents = n_empty = n_rejected = 0
     with (
         RejectionsFile(rejects_path) as rejects,
-        VectorsWriter(target, contract) as writer,
+        VectorsWriter(target, found.contract) as writer,
         tqdm(total=stream.n_rows, desc="embedding", unit="row", disable=not progress) as bar,
     ):
         for documents, rejected in _windows(stream):
@@ -92,7 +91,7 @@ def embed(
     return EmbeddingReport(
         source=str(file),
         output=str(target),
-        contract=contract.to_dict(),
+        contract=found.contract.to_dict(),
         n_documents=n_documents,
         n_empty=n_empty,
         n_rejected=n_rejected,
@@ -103,11 +102,19 @@ def embed(
 
 
 @contextmanager
-def vectors_from(path: str | Path | None) -> Iterator[VectorsFile | None]:
-    """Open a file of vectors for as long as it is needed; None for none."""
+def vectors_from(path: str | Path | None, contract: EmbeddingContract | None = None) -> Iterator[VectorsFile | None]:
+    """Open a file of vectors for as long as it is needed; None for none.
+
+    Raises
+    ------
+    ContractMismatchError
+        When its vectors cannot be compared with those of `contract`; it is told before they are read.
+    """
     if path is None:
         yield None
         return
+    if contract is not None:
+        contract.require_same(read_contract(Path(path)))
     with VectorsFile(Path(path)) as vectors:
         yield vectors
 
