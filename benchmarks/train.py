@@ -11,38 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import NamedTuple
+
+from processes import Run, run
 
 NAIVE = Path(__file__).with_name("naive_pipeline.py")
-
-
-class Run(NamedTuple):
-    """One finished process."""
-
-    seconds: float
-    peak_mb: float
-    output: str
-
-
-def run(command: list[str]) -> Run:
-    """Run a command to its end, alone."""
-    with tempfile.TemporaryFile("w+") as output:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-        output.seek(0)
-        return Run(seconds, usage.ru_maxrss / 1024, output.read())
 
 
 def main() -> None:
@@ -65,6 +41,7 @@ def main() -> None:
                 "bench",
                 "--models-dir",
                 models,
+                "--no-cache",
                 "--json",
             ]
             ours.append(run([sys.executable, *train]))

@@ -713,3 +713,4 @@ def test_old_bundles_stay_readable(folder: Path) -> None:
     np.testing.assert_allclose(proba, expected["probabilities"], rtol=0, atol=1e-6)
     assert [[document.id, document.text, document.label] for document in model.documents_] == expected["documents"]
     assert [neighbor.id for neighbor in model.similar(expected["texts"][0], 3)] == expected["nearest_ids"]
+    assert {name: array.tolist() for name, array in model.embedder_state_.items()} == expected.get("state", {})

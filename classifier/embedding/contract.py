@@ -177,6 +177,9 @@ class Recipe(ABC):
         What the user called it.
     """
 
+    learns_words = True
+    """Whether it learns which words count: then each fold of a cross-validation must learn anew."""
+
     def __init__(self, name: str) -> None:
         self.name = name
 

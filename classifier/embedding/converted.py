@@ -15,7 +15,7 @@ import warnings
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -23,12 +23,9 @@ from tokenizers import Tokenizer
 from classifier.embedding.engine import import_openvino
 from classifier.embedding.openvino_runtime import OpenVinoRuntime, compress_weights
 from classifier.embedding.origin import Origin
-from classifier.embedding.runtime import Encoder, EncoderFacts, Runtime
+from classifier.embedding.runtime import Encoder, EncoderFacts, Runtime, TokenIds
 from classifier.errors import CacheWarning, EmbedderError
 from classifier.files import file_sha256, sync_path
-
-if TYPE_CHECKING:
-    from classifier.embedding.torch_encoder import TorchRuntime
 
 CONVERSION = 2
 FOLDER = "encoders"
@@ -100,9 +97,9 @@ def _opened(folder: Path, precision: str) -> Encoder | None:
     try:
         content = _checked(folder)
         facts = EncoderFacts(**content["facts"])
-        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        tokenizer = Tokenizer.from_buffer((folder / TOKENIZER_FILE).read_bytes())
         runtime = OpenVinoRuntime(folder / MODEL_FILE, precision, quantization_group=content["quantization_group"])
-    except _DAMAGED:
+    except (*_DAMAGED, RuntimeError):
         return None
     return Encoder(runtime, tokenizer, facts)
 
@@ -150,7 +147,7 @@ def _store(folder: Path, model: Any, tokenizer: Tokenizer, facts: EncoderFacts, 
     temporary = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder.parent))
     try:
         _save_model(model, temporary / MODEL_FILE)
-        tokenizer.save(str(temporary / TOKENIZER_FILE))
+        (temporary / TOKENIZER_FILE).write_text(tokenizer.to_str(), encoding="utf-8")
         content = {
             "facts": asdict(facts),
             "quantization_group": group,
@@ -185,7 +182,7 @@ def _save_model(model: Any, path: Path) -> None:
     try:
         import_openvino().save_model(model, path, compress_to_fp16=False)
     except RuntimeError as error:
-        raise OSError(str(error).splitlines()[0]) from error
+        raise OSError("the model could not be written; is the disk full?") from error
 
 
 def _convert(name: str, origin: Origin, pooling: str, precision: str) -> tuple[Any, Tokenizer, EncoderFacts, int]:
@@ -203,7 +200,9 @@ def _convert(name: str, origin: Origin, pooling: str, precision: str) -> tuple[A
             f"The embedder {name!r} could not be converted for OpenVINO ({reason}); use it with --backend torch."
         ) from error
     group = compress_weights(model) if precision == "int8" else 0
-    _compare(name, reference, OpenVinoRuntime(model, precision, quantization_group=group), facts, precision)
+    n_tokens = torch_model[0].auto_model.get_input_embeddings().num_embeddings
+    batches = _sample_batches(n_tokens, facts.max_tokens)
+    _compare(name, precision, OpenVinoRuntime(model, precision, quantization_group=group), reference, batches)
     return model, torch_model.tokenizer.backend_tokenizer, facts, group
 
 
@@ -230,11 +229,14 @@ def _converted(torch_model: Any) -> Any:
         return import_openvino().convert_model(Stack().eval(), example_input={"input_ids": example})
 
 
-def _compare(name: str, reference: TorchRuntime, runtime: Runtime, facts: EncoderFacts, precision: str) -> None:
-    """Refuse a conversion that gives other vectors than the original."""
+def _sample_batches(n_tokens: int, max_tokens: int) -> list[TokenIds]:
+    """Draw a few batches of tokens, always the same ones."""
     rng = np.random.default_rng(0)
-    shapes = [(3, min(facts.max_tokens, 11)), (2, min(facts.max_tokens, 64))]
-    batches = [rng.integers(1, 200, shape) for shape in shapes]
+    return [rng.integers(n_tokens, size=(n_rows, min(max_tokens, length))) for n_rows, length in ((3, 11), (2, 64))]
+
+
+def _compare(name: str, precision: str, runtime: Runtime, reference: Runtime, batches: list[TokenIds]) -> None:
+    """Refuse a conversion that gives other vectors than the original."""
     for ours, theirs in zip(runtime.run(batches), reference.run(batches), strict=True):
         norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
         similarity = float(((ours * theirs).sum(axis=1) / norms).min())

@@ -15,6 +15,7 @@ from classifier.errors import EmbedderError
 
 DEFAULT_EMBEDDER = "default"
 _SUFFIX = re.compile(r"\+(pooling|pca):([^+/\\]*)$")
+_DIMENSIONS = re.compile(r"[1-9][0-9]{0,4}")
 _FAMILY_PREFIX = re.compile(r"([a-z][a-z-]+):(.*)", re.DOTALL)
 
 
@@ -60,7 +61,7 @@ class EmbedderName:
             suffixes[found[1]] = found[2]
             base = base[: found.start()]
         dims = suffixes.get("pca")
-        if dims is not None and (not dims.isdecimal() or int(dims) < 1):
+        if dims is not None and not _DIMENSIONS.fullmatch(dims):
             raise EmbedderError(f"The embedder {name!r} asks for +pca:{dims}; give a number of dimensions, as +pca:64.")
         family, source = _family(base)
         return cls(family, source, suffixes.get("pooling", ""), None if dims is None else int(dims))

@@ -90,6 +90,7 @@ class ReductionRecipe(Recipe):
     def __init__(self, name: str, inner: Embedder, n_dims: int) -> None:
         super().__init__(name)
         self.inner, self.n_dims = inner, n_dims
+        self.learns_words = isinstance(inner, Recipe) and inner.learns_words
 
     def fit(self, texts: Sequence[str], *, seed: int = 0, progress: bool = False) -> tuple[ReducedEmbedder, Embeddings]:
         """Learn the directions from texts; those with nothing to read teach nothing.

@@ -14,11 +14,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from classifier.analysis.confidence import Floats
 from classifier.analysis.evaluation import Evaluation, evaluate
-from classifier.embedding.contract import HasState, Recipe
+from classifier.embedding.contract import Embeddings, HasState, Recipe
 from classifier.embedding.embedders import load_embedder
 from classifier.errors import TrainingDataError, TrainingDataWarning, lookup
 from classifier.modeling import persistence
-from classifier.modeling.head import ALWAYS_IN_TRAINING, HEADS
+from classifier.modeling.head import ALWAYS_IN_TRAINING, HEADS, Refit
 from classifier.modeling.predictor import Predictor
 from classifier.modeling.training_data import TrainingData, check_training_data
 
@@ -107,15 +107,17 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         data = check_training_data(texts, labels, ids)
         embedder = load_embedder(self.embedder, self.options) if isinstance(self.embedder, str) else self.embedder
         loaded = time.perf_counter()
-        if isinstance(embedder, Recipe):
-            embedder, embeddings = embedder.fit(data.texts, seed=self.seed, progress=progress)
+        recipe = embedder if isinstance(embedder, Recipe) else None
+        if recipe is not None:
+            embedder, embeddings = recipe.fit(data.texts, seed=self.seed, progress=progress)
         else:
             embeddings = embedder.encode(data.texts, progress=progress)
         embedded = time.perf_counter()
         data, embeddings = data.without_blank(embeddings)
         for message in data.warnings:
             warnings.warn(message, TrainingDataWarning, stacklevel=2)
-        fitted = train(embeddings, data.y, groups=data.groups, seed=self.seed)
+        refit = None if recipe is None or not recipe.learns_words else _refit(recipe, data.texts, self.seed)
+        fitted = train(embeddings, data.y, groups=data.groups, seed=self.seed, refit=refit)
         self.classes_ = np.array(data.classes, dtype=object)
         self._embedder = embedder
         self.contract_ = embedder.contract
@@ -157,6 +159,16 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
     def __sklearn_is_fitted__(self) -> bool:
         """Tell scikit-learn whether `fit` has been called."""
         return hasattr(self, "head_")
+
+
+def _refit(recipe: Recipe, texts: Sequence[str], seed: int) -> Refit:
+    """Embed all texts by what a recipe learns from some of them."""
+
+    def embed(part: NDArray[np.bool_]) -> Embeddings:
+        embedder, _ = recipe.fit([text for text, learned in zip(texts, part, strict=True) if learned], seed=seed)
+        return embedder.encode(texts)
+
+    return embed
 
 
 def _cross_validated(data: TrainingData, proba: Floats, measured: NDArray[np.bool_], seed: int) -> Evaluation | None:
