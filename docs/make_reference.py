@@ -18,17 +18,24 @@ VERBS = (
     "evaluate",
     "predict",
     "similar",
+    "embed",
+    "compare",
     "models list",
     "models show",
     "models promote",
     "models delete",
+    "cache info",
+    "cache clear",
+    "cache prune",
+    "doctor",
 )
 INTRODUCTION = """# Command reference
 
 `classifier VERB …` is the same as `python -m classifier VERB …`. This page is made by `python docs/make_reference.py`.
 
 Exit codes: 0 done; 1 a mistake that you can mend, said in one sentence; 2 wrong usage; 3 finished with rejected rows,
-whose list is named; 130 stopped by Ctrl+C. `CLASSIFIER_MODELS_DIR` names the folder of models.
+whose list is named; 130 stopped by Ctrl+C. `CLASSIFIER_MODELS_DIR` names the folder of models,
+`CLASSIFIER_CACHE_DIR` the one of what is kept between runs.
 """
 
 

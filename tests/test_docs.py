@@ -14,7 +14,6 @@ from classifier.cli import app
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "data").glob("*.md")])
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -39,19 +38,25 @@ def in_workspace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workspace
 
 
-def test_readme_commands_run(in_workspace: Path) -> None:
-    """Every ``classifier`` line of the README runs, in order, and ends with 0."""
-    lines = [line for block in blocks(README, "sh") for line in block.splitlines() if line.startswith("classifier ")]
-    assert len(lines) >= 10
+@pytest.mark.parametrize(
+    ("document", "n_commands", "product"),
+    [("README.md", 10, "inbox.csv"), ("docs/embeddings.md", 8, "inbox.vectors.parquet")],
+)
+def test_commands_run(in_workspace: Path, document: str, n_commands: int, product: str) -> None:
+    """Every ``classifier`` line of a page runs, in order, and ends with 0."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines() if line.startswith("classifier ")]
+    assert len(lines) >= n_commands
     for line in lines:
         result = CliRunner().invoke(app, shlex.split(line)[1:], catch_exceptions=False)
         assert result.exit_code == 0, f"{line}\n{result.output}"
-    assert (in_workspace / "output" / "inbox.csv").is_file()
+    assert (in_workspace / "output" / product).is_file()
 
 
-def test_readme_python_runs(in_workspace: Path) -> None:
-    """The Python snippet of the README runs as it stands."""
-    snippets = blocks(README, "python")
+@pytest.mark.parametrize(("document", "printed"), [("README.md", "delivery"), ("docs/embeddings.md", "")])
+def test_python_runs(in_workspace: Path, document: str, printed: str) -> None:
+    """The Python snippets of a page run as they stand."""
+    snippets = blocks((ROOT / document).read_text(encoding="utf-8"), "python")
     assert snippets
     for snippet in snippets:
         result = subprocess.run(
@@ -62,7 +67,7 @@ def test_readme_python_runs(in_workspace: Path) -> None:
             timeout=300,
         )
         assert result.returncode == 0, result.stderr
-        assert "delivery" in result.stdout
+        assert printed in result.stdout
 
 
 def test_make_targets_exist() -> None:
