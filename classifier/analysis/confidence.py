@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -33,12 +31,12 @@ def softmax(scores: NDArray[np.floating], temperature: float = 1.0) -> Floats:
     >>> softmax(np.array([[0.0, 0.0]])).tolist()
     [[0.5, 0.5]]
     """
-    return np.exp(log_softmax(np.asarray(scores, dtype=np.float64) / temperature, axis=1))
+    return np.exp(_log_softmax(scores, temperature))
 
 
 def log_losses(scores: NDArray[np.floating], y: Ints, temperature: float = 1.0) -> Floats:
     """Return the negative log probability of each document's true class, in nats, shape (n_documents,)."""
-    logs = log_softmax(np.asarray(scores, dtype=np.float64) / temperature, axis=1)
+    logs = _log_softmax(scores, temperature)
     return np.asarray(-logs[np.arange(len(y)), y])
 
 
@@ -67,12 +65,14 @@ def fit_temperature(scores: NDArray[np.floating], y: Ints) -> float:
     Platt (1999), Probabilistic outputs for support vector machines, section 2.2
     Guo et al. (2017), On Calibration of Modern Neural Networks, https://arxiv.org/abs/1706.04599
     """
+    from scipy.optimize import minimize_scalar
+
     if len(y) == 0:
         return 1.0
     doubt = 1.0 / (len(y) + 2.0)
 
     def smoothed_loss(log_temperature: float) -> float:
-        logs = log_softmax(np.asarray(scores, dtype=np.float64) / np.exp(log_temperature), axis=1)
+        logs = _log_softmax(scores, float(np.exp(log_temperature)))
         return float(-(1 - doubt) * logs[np.arange(len(y)), y].mean() - doubt * logs.mean())
 
     found = minimize_scalar(
@@ -106,3 +106,10 @@ def cross_fitted_proba(scores: NDArray[np.floating], y: Ints, folds: Ints) -> Fl
         others = ~held_out if (~held_out).any() else held_out
         proba[held_out] = softmax(scores[held_out], fit_temperature(scores[others], y[others]))
     return proba
+
+
+def _log_softmax(scores: NDArray[np.floating], temperature: float) -> Floats:
+    """Return log probabilities in numpy alone: importing scipy takes longer than a prediction."""
+    scaled = np.asarray(scores, dtype=np.float64) / temperature
+    scaled = scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf)
+    return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True)))
