@@ -179,11 +179,14 @@ class EmbedderError(ClassifierError, ValueError):
 class EmbedderNotFoundError(EmbedderError, LookupError):
     """An encoder that is neither a folder, nor installed, nor cached, nor on the hub."""
 
-    def __init__(self, name: str, reason: str) -> None:
-        self.name = name
+    def __init__(self, name: str, reason: str, families: Iterable[str] = ()) -> None:
+        self.name, self.reason = name, reason
+        families = tuple(families)
+        kinds = f", or one of {listing(families)}" if families else ""
         super().__init__(
-            f"The embedder {excerpt(name, 80)} could not be found ({reason}); "
-            "give a folder with a sentence-transformers model, or the name of one that is in the local hub cache."
+            f"The embedder {excerpt(name, 80)} could not be found ({reason}); give a folder with a "
+            f"sentence-transformers model, or the name of one that is in the local hub cache{kinds}."
+            f"{nearest(name, families)}"
         )
 
 

@@ -13,7 +13,7 @@ from test_origin import copied, replaced, with_module
 from classifier import load_embedder
 from classifier.datamodels import EncoderOptions
 from classifier.embedding.contract import Embedder, MeasuresCoverage
-from classifier.embedding.embedders import DEFAULT_EMBEDDER, EMBEDDERS
+from classifier.embedding.embedders import DEFAULT_EMBEDDER, EMBEDDERS, lasting_name
 from classifier.errors import ClassifierError, EmbedderError, EmbedderNotFoundError
 
 OFFLINE = EncoderOptions(download=False)
@@ -99,3 +99,42 @@ def test_pickled_weights_are_never_opened(tmp_path: Path) -> None:
     assert not trace.exists()
     pickle.loads(payload).close()  # noqa: S301 # proves that the payload works
     assert trace.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("ststic", "static"), ("word-vector", "word-vectors"), ("defualt", "default")]
+)
+def test_a_slip_of_the_finger_names_the_nearest(name: str, meant: str) -> None:
+    """An unknown embedder is told with the families there are and the one that was probably meant."""
+    with pytest.raises(EmbedderNotFoundError, match=f"Did you mean '{meant}'") as caught:
+        load_embedder(name, OFFLINE)
+    assert "'lsa'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("default+pca:0", "give a number of dimensions"),
+        ("default+pca:many", "give a number of dimensions"),
+        ("default+pca:" + "9" * 5000, "give a number of dimensions"),
+        ("default+pca:٣", "give a number of dimensions"),
+        ("default+pca:8+pca:4", "gives +pca twice"),
+        ("lsa+pooling:cls", "cannot change its pooling"),
+        ("default+pooling:cks", "Did you mean 'cls'"),
+    ],
+)
+def test_suffixes_that_make_no_sense_are_refused(name: str, problem: str) -> None:
+    """What cannot be asked for is one sentence."""
+    with pytest.raises(EmbedderError) as caught:
+        load_embedder(name, OFFLINE)
+    assert problem in str(caught.value)
+
+
+def test_a_name_lasts_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative files and folders become whole paths; everything else stays as it was written."""
+    copied(tmp_path / "copy")
+    (tmp_path / "words.txt").write_text("a 1 2\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert lasting_name("copy+pca:8") == f"{tmp_path / 'copy'}+pca:8"
+    assert lasting_name("word-vectors:words.txt") == f"word-vectors:{tmp_path / 'words.txt'}"
+    assert [lasting_name(name) for name in ("default", "lsa:12", "static")] == ["default", "lsa:12", "static"]

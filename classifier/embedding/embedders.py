@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from classifier.datamodels import EncoderOptions
 from classifier.embedding.contract import CHUNKING, Embedder, EmbeddingContract, State
-from classifier.errors import EmbedderError
+from classifier.errors import EmbedderError, EmbedderNotFoundError
 
 DEFAULT_EMBEDDER = "default"
 _SUFFIX = re.compile(r"\+(pooling|pca):([^+/\\]*)$")
@@ -88,7 +89,10 @@ def _load_transformer(name: EmbedderName, options: EncoderOptions) -> Embedder:
     """Load a transformer, behind the cache of its vectors."""
     from classifier.embedding.transformer import load_transformer
 
-    embedder = load_transformer(name.source, name.pooling, options)
+    try:
+        embedder = load_transformer(name.source, name.pooling, options)
+    except EmbedderNotFoundError as error:
+        raise EmbedderNotFoundError(name.source, error.reason, [DEFAULT_EMBEDDER, *EMBEDDERS]) from error
     if not options.use_cache:
         return embedder
     from classifier.embedding.cache import CachedEmbedder, VectorCache
@@ -158,6 +162,14 @@ def load_embedder(
     from classifier.embedding.quantization import RoundedEmbedder
 
     return RoundedEmbedder(embedder, dtype)
+
+
+def lasting_name(name: str) -> str:
+    """Return a name that means the same in another working folder: files and folders by their whole path."""
+    source = EmbedderName.parse(name).source
+    path = Path(source).expanduser()
+    is_model = path.is_file() or (path / "config.json").is_file() or (path / "modules.json").is_file()
+    return name.replace(source, str(path.resolve()), 1) if source and is_model else name
 
 
 def name_of(contract: EmbeddingContract) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from classifier.analysis.model_card import render_card
 from classifier.embedding.contract import EmbeddingContract
-from classifier.embedding.embedders import name_of
+from classifier.embedding.embedders import lasting_name, name_of
 from classifier.errors import BundleRefusedError
 from classifier.modeling.colors import label_colors
 from classifier.modeling.head import HEADS, LinearHead
@@ -41,7 +41,7 @@ def save(model: Predictor, folder: Path) -> Path:
     """Write a trained classifier as a new folder."""
     labels = [str(label) for label in model.classes_]
     colors = label_colors(labels)
-    embedder = model.embedder if isinstance(model.embedder, str) else name_of(model.contract_)
+    embedder = lasting_name(model.embedder) if isinstance(model.embedder, str) else name_of(model.contract_)
     facts = {
         **model.facts_,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
