@@ -1,12 +1,16 @@
-"""Run whole processes and read what the operating system counted of them."""
+"""Run whole processes and read what the operating system counted of them.
+
+A process inherits the peak memory of whoever starts it, so each is started by a small interpreter: this very file.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
-import tempfile
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -18,15 +22,25 @@ class Run(NamedTuple):
     output: str
 
 
-def run(command: Sequence[str], environ: Mapping[str, str] | None = None) -> Run:
+def run(command: Sequence[str]) -> Run:
     """Run a command to its end, alone."""
-    with tempfile.TemporaryFile("w+") as output:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL, env=environ)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-        output.seek(0)
-        return Run(seconds, usage.ru_maxrss / 1024, output.read())
+    ran = subprocess.run([sys.executable, __file__, *command], check=False, capture_output=True, text=True)
+    if ran.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {ran.returncode}: {ran.stderr[-1000:]}")
+    counted = json.loads(ran.stderr.splitlines()[-1])
+    return Run(counted["seconds"], counted["peak_mb"], ran.stdout)
+
+
+def main() -> None:
+    """Run a command and print on stderr, last, what was counted."""
+    started = time.perf_counter()
+    process = subprocess.Popen(sys.argv[1:])
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    print(json.dumps({"seconds": seconds, "peak_mb": usage.ru_maxrss / 1024}), file=sys.stderr)
+    sys.exit(abs(process.returncode))
+
+
+if __name__ == "__main__":
+    main()
