@@ -92,7 +92,6 @@ class VectorCache:
         self.path = folder / FILE_NAME
         self.max_bytes = max_bytes
         self._file = VectorStore(self.path)
-        self._is_usable = True
         self._has_warned = False
         self._noted_days: dict[str, str] = {}
 
@@ -120,7 +119,7 @@ class VectorCache:
         found = np.zeros(len(texts), dtype=np.bool_)
         vectors = np.zeros((len(texts), contract.dimension), dtype=np.float32)
         numbers, fingerprint = _NUMBERS.get(contract.dtype), contract.fingerprint
-        if numbers is not None and self._is_usable:
+        if numbers is not None:
             for start in range(0, len(texts), LOOKUP_TEXTS):
                 part = slice(start, start + LOOKUP_TEXTS)
                 digests = _digests(fingerprint, texts[part])
@@ -152,7 +151,7 @@ class VectorCache:
                 f"{vectors.shape} is not one vector of {contract.dimension} for each of {len(texts)} texts"
             )
         numbers = _NUMBERS.get(contract.dtype)
-        if numbers is None or not self._is_usable:
+        if numbers is None:
             return
         rounded, digests = vectors.astype(numbers), _digests(contract.fingerprint, texts)
         finite = np.flatnonzero(np.isfinite(rounded).all(axis=1))
@@ -211,8 +210,6 @@ class VectorCache:
 
     def _attempt(self, action: Callable[[], T], otherwise: T) -> T:
         """Do something with the file, or do without."""
-        if not self._is_usable:
-            return otherwise
         try:
             return action()
         except (OSError, sqlite3.Error) as error:
@@ -221,7 +218,6 @@ class VectorCache:
             elif self._is_set_aside(error):
                 return self._attempt(action, otherwise)
             else:
-                self._is_usable = False
                 self._warn(
                     f"cannot be used ({_reason(error)}), every text is embedded anew; "
                     "make its folder writable, or choose another one with CLASSIFIER_CACHE_DIR"
@@ -236,7 +232,7 @@ class VectorCache:
             if self._is_set_aside(error):
                 return self._manage(action)
             problem = f"the vector cache cannot be used ({_reason(error)})"
-            remedy = "check the permissions of its folder, and try again once no other process uses it"
+            remedy = "close what else uses it, check the permissions of its folder, or delete the file"
             raise OutputError(self.path, problem, remedy) from error
 
     def _is_set_aside(self, error: Exception) -> bool:

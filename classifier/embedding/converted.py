@@ -12,6 +12,7 @@ import json
 import shutil
 import tempfile
 import warnings
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -145,36 +146,36 @@ def _store(folder: Path, model: Any, tokenizer: Tokenizer, facts: EncoderFacts, 
     """Write a converted encoder, whole or not at all; another process may be first, or the old one damaged."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder.parent))
+    new = temporary / "new"
     try:
-        _save_model(model, temporary / MODEL_FILE)
-        (temporary / TOKENIZER_FILE).write_text(tokenizer.to_str(), encoding="utf-8")
+        new.mkdir()
+        _save_model(model, new / MODEL_FILE)
+        (new / TOKENIZER_FILE).write_text(tokenizer.to_str(), encoding="utf-8")
         content = {
             "facts": asdict(facts),
             "quantization_group": group,
-            "files": {file: file_sha256(temporary / file) for file in _FILES},
+            "files": {file: file_sha256(new / file) for file in _FILES},
         }
         description = {"content": content, "sha256": _checksum(content)}
-        (temporary / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1), encoding="utf-8")
+        (new / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1), encoding="utf-8")
         for file in (*_FILES, DESCRIPTION_FILE):
-            sync_path(temporary / file)
-        _give_name(temporary, folder)
+            sync_path(new / file)
+        _give_name(new, folder, temporary / "old")
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _give_name(temporary: Path, folder: Path) -> None:
-    """Let a folder appear; a sound one of another process stays, a damaged one makes room."""
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if not folder.exists():
-            raise
-        try:
-            _checked(folder)
-        except _DAMAGED:
-            folder.rename(temporary.with_suffix(".damaged"))
-            temporary.rename(folder)
-            shutil.rmtree(temporary.with_suffix(".damaged"), ignore_errors=True)
+def _give_name(new: Path, folder: Path, old: Path) -> None:
+    """Let a folder appear; a sound one of another process stays, whatever else is there becomes `old`."""
+    with suppress(OSError):
+        new.rename(folder)
+        return
+    with suppress(*_DAMAGED):
+        _checked(folder)
+        return
+    with suppress(FileNotFoundError):
+        folder.rename(old)
+    new.rename(folder)
 
 
 def _save_model(model: Any, path: Path) -> None:
@@ -187,20 +188,22 @@ def _save_model(model: Any, path: Path) -> None:
 
 def _convert(name: str, origin: Origin, pooling: str, precision: str) -> tuple[Any, Tokenizer, EncoderFacts, int]:
     """Convert the torch model, and compare a few vectors with its own."""
-    from classifier.embedding.torch_encoder import TorchRuntime, load_model
+    from classifier.embedding.torch_encoder import TorchRuntime, load_model, quiet_transformers
 
     torch_model, facts = load_model(name, origin, pooling)
     torch_model = torch_model.to("cpu")
     reference = TorchRuntime(torch_model)
+    transformer: Any = torch_model[0]
     try:
-        model = _converted(torch_model)
+        n_tokens = transformer.auto_model.get_input_embeddings().num_embeddings
+        with quiet_transformers():
+            model = _converted(torch_model)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EmbedderError(
             f"The embedder {name!r} could not be converted for OpenVINO ({reason}); use it with --backend torch."
         ) from error
     group = compress_weights(model) if precision == "int8" else 0
-    n_tokens = torch_model[0].auto_model.get_input_embeddings().num_embeddings
     batches = _sample_batches(n_tokens, facts.max_tokens)
     _compare(name, precision, OpenVinoRuntime(model, precision, quantization_group=group), reference, batches)
     return model, torch_model.tokenizer.backend_tokenizer, facts, group

@@ -138,7 +138,5 @@ def compress_weights(model: Any) -> int:
         lengths.add(weights.data.shape[axis])
     if not lengths:
         raise EmbedderError("The encoder has no weights that int8 could compress; use another precision.")
-    group = int(np.gcd.reduce(list(lengths)))
-    while group > MAX_QUANTIZATION_GROUP and group % 2 == 0:
-        group //= 2
-    return group
+    shared = int(np.gcd.reduce(list(lengths)))
+    return max(group for group in range(1, MAX_QUANTIZATION_GROUP + 1) if shared % group == 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FALLBACK_MAX_TOKENS = 512
 TOKEN_POOLINGS = ("mean", "cls", "max")
 LAYER_POOLINGS = ("mean-last-4", "first-layer")
-_LAYERS = re.compile(r"layers-(\d+)-(\d+)")
+_LAYERS = re.compile(r"layers-(\d{1,4})-(\d{1,4})")
 
 
 class TorchRuntime:
@@ -88,24 +88,20 @@ def load_model(name: str, origin: Origin, pooling: str = "") -> tuple[SentenceTr
     EmbedderError
         When it cannot be loaded, has no fast tokenizer, or no such pooling.
     """
+    import torch
     from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
 
-    verbosity = logging.get_verbosity()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
-        model = SentenceTransformer(
-            str(origin.folder),
-            trust_remote_code=False,
-            local_files_only=True,
-            model_kwargs={"use_safetensors": True},
-        )
+        with quiet_transformers():
+            model = SentenceTransformer(
+                str(origin.folder),
+                trust_remote_code=False,
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+            )
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EmbedderError(f"The embedder {name!r} could not be loaded: {reason}") from error
-    finally:
-        logging.set_verbosity(verbosity)
     if getattr(model.tokenizer, "backend_tokenizer", None) is None:
         raise EmbedderError(f"The embedder {name!r} has no fast tokenizer; choose another model.")
     if pooling and pooling != _own_pooling(model):
@@ -117,6 +113,20 @@ def load_model(name: str, origin: Origin, pooling: str = "") -> tuple[SentenceTr
         pooling=pooling or _own_pooling(model),
         dimension=int(model.get_embedding_dimension() or 0),
     )
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep the bars and remarks of transformers off the terminal."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _max_tokens(model: SentenceTransformer) -> int:

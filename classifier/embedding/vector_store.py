@@ -146,10 +146,12 @@ class VectorStore:
         with self._transaction() as connection:
             connection.execute(_ADD_CONTRACT, (fingerprint, *shown, contract.dimension, vector_bytes, today))
             _note_use(connection, fingerprint, today)
-            (number,) = connection.execute("SELECT id FROM contracts WHERE fingerprint = ?", (fingerprint,)).fetchone()
+            found = connection.execute("SELECT id FROM contracts WHERE fingerprint = ?", (fingerprint,)).fetchone()
+            if found is None:
+                raise sqlite3.DatabaseError("its list of contracts is damaged")
             rows = zip(_keys(list(vectors)), vectors.items(), strict=True)
             connection.executemany(
-                _INSERT, ((key, number, digest, zlib.crc32(vector), vector) for key, (digest, vector) in rows)
+                _INSERT, ((key, *found, digest, zlib.crc32(vector), vector) for key, (digest, vector) in rows)
             )
 
     def touch(self, fingerprint: str, day: str) -> None:
