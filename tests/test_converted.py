@@ -71,6 +71,8 @@ def tiny_encoder(
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
+    tokenizer.enable_truncation(n_positions)
+    tokenizer.enable_padding(pad_token=SPECIAL[0])
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
     config = BertConfig(
         vocab_size=len(pieces),

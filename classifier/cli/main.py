@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from classifier import __version__
+from classifier.cli.comparing import compare
 from classifier.cli.embedding import embed
 from classifier.cli.models import models_app
 from classifier.cli.output import EXIT_INTERRUPTED, EXIT_MISTAKE, say
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, similar, embed, doctor):
+for command in (train, evaluate, predict, similar, embed, compare, doctor):
     app.command()(command)
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")

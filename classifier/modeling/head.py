@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Floats, Ints, cross_fitted_proba, fit_temperature, log_losses, softmax
 from classifier.embedding.contract import Embeddings
+
+Refit = Callable[[NDArray[np.bool_]], Embeddings]
 
 INVERSE_REGULARISATION = (1.0, 3.0, 10.0, 30.0, 100.0)
 N_FOLDS = 5
@@ -134,7 +136,9 @@ def class_weights(y: Ints, n_classes: int) -> Floats:
     return np.asarray(weights / weights.mean(), dtype=np.float64)
 
 
-def fit_logistic(embeddings: Embeddings, y: Ints, *, groups: Ints | None = None, seed: int = 0) -> HeadFit:
+def fit_logistic(
+    embeddings: Embeddings, y: Ints, *, groups: Ints | None = None, seed: int = 0, refit: Refit | None = None
+) -> HeadFit:
     """Train multinomial logistic regression; regularisation and temperature by cross-validation.
 
     Parameters
@@ -146,6 +150,10 @@ def fit_logistic(embeddings: Embeddings, y: Ints, *, groups: Ints | None = None,
         Documents that are held out together, see `assign_folds`.
     seed : int, default=0
         Decides the folds.
+    refit : callable or None
+        For an embedder that learns from texts: takes a mask of documents, shape (n_documents,), and gives the
+        embeddings of all documents by an embedder that learned from those alone. Without it, held-out documents
+        would have been learned from.
 
     Returns
     -------
@@ -170,11 +178,35 @@ def fit_logistic(embeddings: Embeddings, y: Ints, *, groups: Ints | None = None,
     with _undisturbed_solvers():
         if not held_out.any():
             return HeadFit(LinearHead(*_Path(embeddings, y, weights).fit(1.0), 1.0), 1.0, {}, folds, proba)
-        race, chosen = _race(embeddings, y, weights, folds)
+        race, chosen = _race(_by_fold(embeddings, folds, refit), y, weights, folds)
         coef, intercept = _Path(embeddings, y, weights).fit(chosen.c)
     proba[held_out] = cross_fitted_proba(chosen.scores[held_out], y[held_out], folds[held_out])
     temperature = fit_temperature(chosen.scores[held_out], y[held_out])
     return HeadFit(LinearHead(coef, intercept, temperature), chosen.c, race, folds, proba)
+
+
+def fit_parts(parts: Iterable[tuple[Embeddings, Ints, LinearHead | None]], c: float) -> list[LinearHead]:
+    """Train one head on each of several training parts, at a given C and without a race; the parts share the cores.
+
+    Parameters
+    ----------
+    parts : iterable of (ndarray of float32, ndarray of int, LinearHead or None)
+        Embeddings ``(n_documents, n_dims)`` and their classes, as `fit_logistic` takes them, and a head of the same
+        shape to begin from, which saves time where it is near. They are drawn one by one, as cores become free.
+    c : float
+        Inverse regularisation.
+
+    Returns
+    -------
+    list of LinearHead
+        Rows follow `parts`; not calibrated.
+    """
+    from joblib import Parallel, delayed
+
+    workers = Parallel(n_jobs=-1, prefer="threads")
+    with _undisturbed_solvers():
+        heads: list[LinearHead] = workers(delayed(_fit_part)(*part, c) for part in parts)
+    return heads
 
 
 HEADS: dict[str, Callable[..., HeadFit]] = {"logistic": fit_logistic}
@@ -190,20 +222,27 @@ class _Candidate:
     scores: NDArray[np.float32]
 
 
-def _race(embeddings: Embeddings, y: Ints, weights: Floats, folds: Ints) -> tuple[dict[float, float], _Candidate]:
+def _by_fold(embeddings: Embeddings, folds: Ints, refit: Refit | None) -> list[Embeddings]:
+    """Return the embeddings of all documents as each fold's training part makes them."""
+    return [embeddings if refit is None else refit(folds != fold) for fold in range(int(folds.max()) + 1)]
+
+
+def _race(
+    by_fold: Sequence[Embeddings], y: Ints, weights: Floats, folds: Ints
+) -> tuple[dict[float, float], _Candidate]:
     """Follow the regularisation path in all folds at once until the held-out loss turns up."""
     from joblib import Parallel, delayed
 
     held_out = folds != ALWAYS_IN_TRAINING
     parts = [folds != fold for fold in range(int(folds.max()) + 1)]
-    paths = [_Path(embeddings[part], y[part], weights[part]) for part in parts]
+    paths = [_Path(found[part], y[part], weights[part]) for found, part in zip(by_fold, parts, strict=True)]
     workers = Parallel(n_jobs=-1, prefer="threads")
     candidates: list[_Candidate] = []
     for c in INVERSE_REGULARISATION:
         scores = np.zeros((len(y), int(y.max()) + 1), dtype=np.float32)
         solutions = workers(delayed(path.fit)(c) for path in paths)
-        for part, (coef, intercept) in zip(parts, solutions, strict=True):
-            scores[~part] = embeddings[~part] @ coef.T + intercept
+        for found, part, (coef, intercept) in zip(by_fold, parts, solutions, strict=True):
+            scores[~part] = found[~part] @ coef.T + intercept
         temperature = fit_temperature(scores[held_out], y[held_out])
         losses = log_losses(scores[held_out], y[held_out], temperature)
         error = float(losses.std() / np.sqrt(len(losses)))
@@ -214,6 +253,14 @@ def _race(embeddings: Embeddings, y: Ints, weights: Floats, folds: Ints) -> tupl
     limit = lowest.loss + lowest.standard_error
     chosen = next(candidate for candidate in candidates if candidate.loss <= limit)
     return {candidate.c: candidate.loss for candidate in candidates}, chosen
+
+
+def _fit_part(embeddings: Embeddings, y: Ints, start: LinearHead | None, c: float) -> LinearHead:
+    """Train one head at one C."""
+    path = _Path(embeddings, y, class_weights(y, int(y.max()) + 1))
+    if start is not None:
+        path.begin_from(start)
+    return LinearHead(*path.fit(c), 1.0)
 
 
 @contextmanager
@@ -242,6 +289,13 @@ class _Path:
         self._data = embeddings, y, weights.astype(embeddings.dtype)
         self._n_classes = int(y.max()) + 1
         self._model = LogisticRegression(warm_start=True, max_iter=_MAX_ITERATIONS)
+
+    def begin_from(self, head: LinearHead) -> None:
+        """Let the next fit start where a head of the same shape is; of two classes the solver knows one."""
+        coef, intercept = head.coef, head.intercept
+        if len(coef) == 2:
+            coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
+        self._model.coef_, self._model.intercept_ = coef.copy(), intercept.copy()
 
     def fit(self, c: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return ``coef (n_classes, n_dims)`` and ``intercept (n_classes,)``."""

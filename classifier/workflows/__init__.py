@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from classifier.workflows.comparing import compare
     from classifier.workflows.labelled import read_labelled, rejected_path
     from classifier.workflows.measuring import evaluate
     from classifier.workflows.models import delete_model, list_models, promote_model, show_model
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "cache_info": "upkeep",
     "clear_cache": "upkeep",
+    "compare": "comparing",
     "delete_model": "models",
     "embed": "vectors",
     "evaluate": "measuring",
@@ -39,6 +41,7 @@ _HOMES = {
 __all__ = [
     "cache_info",
     "clear_cache",
+    "compare",
     "delete_model",
     "embed",
     "evaluate",
