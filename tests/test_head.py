@@ -236,3 +236,26 @@ def test_repeated_texts_do_not_flatter() -> None:
     embeddings = np.repeat(rng.normal(size=(60, 32)), 4, axis=0).astype(np.float32)
     fitted = fit_logistic(embeddings, y, groups=np.repeat(np.arange(60), 4))
     assert (fitted.held_out_proba.argmax(axis=1) == y).mean() < 0.6
+
+
+def test_a_label_that_only_conflicting_texts_carry_stays_in_training() -> None:
+    """Where every document of a label shares its text with another label, no fold may go without it."""
+    y, groups = np.array([0, 0, 0, 1, 2, 2, 2]), np.array([0, 1, 2, 0, 3, 4, 5])
+    folds = assign_folds(y, 5, 0, groups)
+    assert folds[0] == folds[3] == ALWAYS_IN_TRAINING
+    for fold in range(folds.max() + 1):
+        assert set(y[folds != fold]) == {0, 1, 2}
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 8)), min_size=2, max_size=30), st.integers(2, 5))
+def test_every_training_part_knows_every_label(rows: list[tuple[int, int]], n_folds: int) -> None:
+    """Whatever texts and labels repeat: equal texts lie together, and no training part lacks a label."""
+    codes = sorted({label for label, _ in rows})
+    y = np.array([codes.index(label) for label, _ in rows])
+    groups = np.array([text for _, text in rows])
+    folds = assign_folds(y, n_folds, 0, groups)
+    for text in set(groups):
+        assert len(set(folds[groups == text])) == 1
+    for fold in range(folds.max() + 1):
+        assert set(y[folds != fold]) == set(y)

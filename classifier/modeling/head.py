@@ -117,6 +117,10 @@ def assign_folds(y: Ints, n_folds: int, seed: int, groups: Ints | None = None) -
         members = rng.permutation(np.flatnonzero(group_y == label))
         folds[members] = (np.arange(len(members)) + offset) % n_folds
         offset += len(members)
+    for label in np.unique(y):
+        held_in = np.unique(folds[group_of][y == label])
+        if len(held_in) == 1:  # its only other documents share a text with another label
+            folds[group_of[y == label]] = ALWAYS_IN_TRAINING
     return folds[group_of]
 
 
