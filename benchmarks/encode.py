@@ -126,7 +126,7 @@ def agreement(texts: Sequence[str], labels: Sequence[str], test: Path) -> None:
         alone = np.vstack([embedder.encode([sample[position]]) for position in few])
         company = embedder.encode([sample[position] for position in few])
         same_labels = (head.scores(embedder.encode(test_texts)).argmax(axis=1) == label_of).mean()
-        twice = np.array_equal(vectors, embedder.encode(sample))
+        twice = np.array_equal(company, embedder.encode([sample[position] for position in few]))
         print(
             f"{name:16}{cosines(vectors, expected).min():14.6f}{same_labels:14.4%}{cosines(alone, company).min():15.7f}"
             f"{(alone == company).all(axis=1).mean():11.0%}{'same' if twice else 'DIFFERS':>8}",

@@ -212,12 +212,11 @@ def rewrite(content: str) -> Callable[[Path], None]:
 
 
 DAMAGES: dict[str, tuple[str, Callable[[Path], None]]] = {
-    **{f"{file} deleted": (file, Path.unlink) for file in FILES},
     **{f"{file} with another bit": (file, flip) for file in FILES},
+    "encoder.json deleted": ("encoder.json", Path.unlink),
+    "model.bin deleted": ("model.bin", Path.unlink),
     "model.bin cut short": ("model.bin", truncate),
-    "encoder.json cut short": ("encoder.json", truncate),
-    "model.xml is a folder": ("model.xml", replace_by_folder),
-    "encoder.json is a folder": ("encoder.json", replace_by_folder),
+    "tokenizer.json is a folder": ("tokenizer.json", replace_by_folder),
     "encoder.json holds a list": ("encoder.json", rewrite("[]")),
     "encoder.json nests deeply": ("encoder.json", rewrite("[" * 100_000)),
     "all files gone": ("", lambda folder: [path.unlink() for path in folder.iterdir()] and None),
@@ -389,7 +388,7 @@ def test_a_killed_conversion_is_not_mistaken_for_a_result(
 @pytest.fixture(scope="module")
 def varied(ticket_rows: list[dict[str, str]]) -> list[str]:
     """Choose tickets, odd texts and other scripts."""
-    return [*(row["text"] for row in ticket_rows[:40]), *TEXTS, "Straße, 東京 and 👩‍👩‍👧", "e = mc²", "0" * 300]
+    return [*(row["text"] for row in ticket_rows[:20]), *TEXTS, "Straße, 東京 and 👩‍👩‍👧", "e = mc²", "0" * 300]
 
 
 @pytest.fixture(scope="module")
@@ -452,23 +451,21 @@ def test_a_model_without_weights_cannot_be_compressed() -> None:
         compress_weights(ov.Model([ops.relu(start)], [start]))
 
 
-@pytest.mark.parametrize(("hidden", "intermediate"), [(30, 50), (100, 300)])
-def test_int8_works_for_odd_sizes(tmp_path: Path, hidden: int, intermediate: int) -> None:
+def test_int8_works_for_odd_sizes(tmp_path: Path) -> None:
     """Sizes that are no powers of two lose no more than others."""
-    folder = str(tiny_encoder(tmp_path / "odd", hidden=hidden, intermediate=intermediate))
+    folder = str(tiny_encoder(tmp_path / "odd", hidden=30, intermediate=50))
     theirs = load_embedder(folder, options(tmp_path, backend="torch")).encode(TEXTS)
     assert cosines(load_embedder(folder, options(tmp_path, "int8")).encode(TEXTS), theirs).min() >= 0.99
 
 
-@pytest.mark.parametrize("backend", ["openvino", "torch"])
-def test_weights_in_half_precision_run_in_full(tmp_path: Path, backend: str) -> None:
+def test_weights_in_half_precision_run_in_full(tmp_path: Path) -> None:
     """What a file rounds its weights to is not what they are multiplied in."""
     half, full = (tiny_encoder(tmp_path / dtype, dtype=dtype) for dtype in ("float16", "float32"))
     write_weights(full, read_weights(half))
-    vectors = [load_embedder(str(folder), options(tmp_path, backend=backend)).encode(TEXTS) for folder in (half, full)]
-    assert np.array_equal(*vectors)
+    by_torch = [load_embedder(str(folder), options(tmp_path, backend="torch")).encode(TEXTS) for folder in (half, full)]
+    assert np.array_equal(*by_torch)
     rounded = load_embedder(str(half), options(tmp_path, "int8")).encode(TEXTS)
-    assert cosines(rounded, vectors[0]).min() >= 0.99
+    assert cosines(rounded, by_torch[0]).min() >= 0.99
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:

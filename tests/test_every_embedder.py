@@ -195,11 +195,9 @@ def test_strange_texts_are_embedded(embedder: Embedder) -> None:
 
 @pytest.mark.parametrize("name", LONG_READERS)
 def test_ten_megabytes_are_embedded(name: str, train: Callable[[str], Trained]) -> None:
-    """A text of any length is read to its end: through white space, and through a word without one."""
-    embedder = train(name).embedder
-    half = N_HUGE // 2
-    known, spaced, filled = embedder.encode(
-        ["moss tulips", f"moss {' ' * half} tulips", f"moss {' ' * half} {'a' * half} tulips"]
+    """A text of any length is read to its end: through white space, and past a word of a megabyte."""
+    known, spaced, filled = train(name).embedder.encode(
+        ["moss tulips", f"moss {' ' * N_HUGE} tulips", f"moss {'a' * (N_HUGE // 10)} tulips"]
     )
     assert spaced == pytest.approx(known, abs=1e-6)
     assert np.linalg.norm(filled) == pytest.approx(1, abs=1e-5)
@@ -232,7 +230,11 @@ def test_a_saved_model_answers_the_same(trained: Trained) -> None:
 
 def test_state_is_given_back(trained: Trained) -> None:
     """What an embedder learned makes the same embedder again; plain arrays, and none where nothing is learned."""
-    state = trained.embedder.state() if isinstance(trained.embedder, HasState) else {}
+    if not isinstance(trained.embedder, HasState):
+        assert trained.model.embedder_state_ == {}
+        return
+    state = trained.embedder.state()
+    assert state
     assert all(isinstance(array, np.ndarray) and array.dtype != object for array in state.values())
     again = load_embedder(trained.name, OPTIONS, state=state)
     assert again.contract == trained.embedder.contract
@@ -260,39 +262,40 @@ def test_no_two_embedders_are_taken_for_each_other(train: Callable[[str], Traine
     assert len({contract.fingerprint for contract in contracts}) == len(contracts)
 
 
-@pytest.mark.parametrize("name", NAMES)
+RECIPES = [name for name in NAMES if "+pca" in name or name.startswith(("lsa", "word-vectors"))]
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_what_has_to_learn_refuses_to_embed(name: str, sources: dict[str, str]) -> None:
     """Until then there is neither a vector nor a contract, and one sentence says so."""
-    loaded = load_embedder(name.format(**sources), OPTIONS)
-    parsed = EmbedderName.parse(name.format(**sources))
-    assert isinstance(loaded, Recipe) is (parsed.pca is not None or parsed.family in {"lsa", "word-vectors"})
-    if isinstance(loaded, Recipe):
-        for ask in (lambda: loaded.encode(["tulips"]), lambda: loaded.contract):
-            with pytest.raises(UnfittedEmbedderError, match="learns from the training texts") as caught:
-                ask()
-            assert "\n" not in str(caught.value)
-            assert name.partition("{")[0] in str(caught.value)
+    recipe = load_embedder(name.format(**sources), OPTIONS)
+    assert isinstance(recipe, Recipe)
+    for ask in (lambda: recipe.encode(["tulips"]), lambda: recipe.contract):
+        with pytest.raises(UnfittedEmbedderError, match="learns from the training texts") as caught:
+            ask()
+        assert "\n" not in str(caught.value)
+        assert str(caught.value).startswith(f"The embedder '{name.partition('{')[0]}")
 
 
-VALUES: dict[str, st.SearchStrategy[Any]] = {
+TYPES: dict[str, st.SearchStrategy[Any]] = {
     "str": st.text(max_size=5),
     "bool": st.booleans(),
-    "int": st.integers(0, 999),
+    "int": st.integers(0, 99),
 }
-CONTRACTS = st.builds(EmbeddingContract, **{field.name: VALUES[str(field.type)] for field in fields(EmbeddingContract)})
+VALUES = {field.name: TYPES[str(field.type)] for field in fields(EmbeddingContract)}
+VALUES["precision"] = st.sampled_from(PRECISIONS)
+CONTRACTS = st.builds(EmbeddingContract, **VALUES)
 
 
-@given(contract=CONTRACTS, data=st.data())
-def test_whatever_changes_a_vector_changes_the_fingerprint(contract: EmbeddingContract, data: st.DataObject) -> None:
-    """Every field counts, but for the name of an encoder whose weights are known."""
-    field = data.draw(st.sampled_from(fields(EmbeddingContract)))
-    other = replace(contract, **{field.name: data.draw(VALUES[str(field.type)])})
-    is_same = contract == other or (field.name == "model_id" and bool(contract.weights_sha256))
-    assert (contract.fingerprint == other.fingerprint) is is_same
-    assert bool(contract.differences(other)) is (not is_same and field.name not in FREE)
-
-
-FREE = {"backend"}
+@given(ours=CONTRACTS, data=st.data())
+def test_whatever_changes_a_vector_changes_the_fingerprint(ours: EmbeddingContract, data: st.DataObject) -> None:
+    """Every field counts, but for the name of an encoder whose weights are known; rounding still may be compared."""
+    field = data.draw(st.sampled_from(sorted(VALUES)))
+    theirs = replace(ours, **{field: data.draw(VALUES[field])})
+    is_same = ours == theirs or (field == "model_id" and bool(ours.weights_sha256))
+    is_close = field == "backend" or (field == "precision" and "int8" not in {ours.precision, theirs.precision})
+    assert (ours.fingerprint == theirs.fingerprint) is is_same
+    assert (ours.differences(theirs) == {}) is (is_same or is_close)
 
 
 @given(CONTRACTS, CONTRACTS)

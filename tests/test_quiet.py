@@ -17,6 +17,7 @@ from test_converted import tiny_encoder
 from classifier import load_embedder
 from classifier.datamodels import EncoderOptions
 from classifier.embedding.torch_encoder import quiet_transformers
+from classifier.errors import EmbedderError
 
 ROOT = Path(__file__).parents[1]
 TEXTS = [text for texts in SMALL_TEXTS.values() for text in texts]
@@ -118,6 +119,16 @@ def test_a_word_would_be_heard(cache_dir: Path) -> None:
     assert printed == ("word\n", "", 0)
     assert logged == ("", "WARNING:root:word\n", 0)
     assert warned[2] == 1
+
+
+def test_a_failed_conversion_leaves_logging_as_it_was(tmp_path: Path) -> None:
+    """Whoever logs beside us goes on to log where and what they did."""
+    folder = tiny_encoder(tmp_path / "short", n_positions=4)
+    root = logging.getLogger()
+    before = root.level, list(root.handlers), list(root.filters)
+    with pytest.raises(EmbedderError, match="could not be converted"):
+        load_embedder(str(folder), EncoderOptions(backend="openvino", cache_dir=tmp_path / "cache", download=False))
+    assert (root.level, root.handlers, root.filters) == before
 
 
 def test_transformers_speaks_as_before_afterwards() -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -196,7 +198,7 @@ def _convert(name: str, origin: Origin, pooling: str, precision: str) -> tuple[A
     transformer: Any = torch_model[0]
     try:
         n_tokens = transformer.auto_model.get_input_embeddings().num_embeddings
-        with quiet_transformers():
+        with quiet_transformers(), _logging_kept():
             model = _converted(torch_model)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -207,6 +209,18 @@ def _convert(name: str, origin: Origin, pooling: str, precision: str) -> tuple[A
     batches = _sample_batches(n_tokens, facts.max_tokens)
     _compare(name, precision, OpenVinoRuntime(model, precision, quantization_group=group), reference, batches)
     return model, torch_model.tokenizer.backend_tokenizer, facts, group
+
+
+@contextmanager
+def _logging_kept() -> Iterator[None]:
+    """Put the root logger back as it was, which a conversion that fails does not."""
+    root = logging.getLogger()
+    level, handlers, filters = root.level, root.handlers.copy(), root.filters.copy()
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers, root.filters = handlers, filters
 
 
 def _converted(torch_model: Any) -> Any:
