@@ -34,7 +34,7 @@ def test_a_contract_agrees_with_itself() -> None:
     CONTRACT.require_same(replace(CONTRACT))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"model_id", "revision"}])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"model_id", "revision", "backend"}])
 def test_every_field_that_changes_a_vector_is_named(name: str) -> None:
     """A single differing field refuses the vectors, and the message holds both values."""
     ours = getattr(CONTRACT, name)
@@ -43,6 +43,18 @@ def test_every_field_that_changes_a_vector_is_named(name: str) -> None:
         CONTRACT.require_same(other)
     assert caught.value.fields == (name,)
     assert f"{name}: {ours!r} here, {getattr(other, name)!r} there" in str(caught.value)
+
+
+def test_what_ran_the_encoder_does_not_matter() -> None:
+    """Vectors of both engines meet, and those of f32 and bf16; int8 is another precision."""
+    assert CONTRACT.differences(replace(CONTRACT, backend="openvino", precision="bf16")) == {}
+    assert set(CONTRACT.differences(replace(CONTRACT, precision="int8"))) == {"precision"}
+
+
+def test_what_is_stored_tells_precisions_apart() -> None:
+    """A fingerprint, the key of stored vectors, changes with precision and engine, too."""
+    others = [replace(CONTRACT, **change) for change in ({}, {"precision": "bf16"}, {"backend": "openvino"})]
+    assert len({contract.fingerprint for contract in others}) == len(others)
 
 
 def test_all_differences_are_named_at_once() -> None:
@@ -69,9 +81,16 @@ def test_contracts_survive_json() -> None:
     assert EmbeddingContract.from_dict(json.loads(json.dumps(CONTRACT.to_dict()))) == CONTRACT
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_fields_that_came_later_may_be_missing() -> None:
+    """A contract of an older version was made by torch in f32, and says so when it is read."""
+    values = replace(CONTRACT, precision="bf16", backend="openvino").to_dict()
+    found = EmbeddingContract.from_dict({name: values[name] for name in values if name not in LATER})
+    assert (found.precision, found.backend) == ("f32", "torch")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LATER])
 def test_a_missing_field_is_refused(name: str) -> None:
-    """No field has a silent default when a contract is read."""
+    """No other field has a silent default when a contract is read."""
     values = CONTRACT.to_dict()
     del values[name]
     with pytest.raises(ValueError, match="a contract has the fields"):

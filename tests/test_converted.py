@@ -42,6 +42,7 @@ TEXTS = [
 FILES = ["encoder.json", "model.xml", "model.bin", "tokenizer.json"]
 HEAVY = {"pandas", "pyarrow", "scipy", "sentence_transformers", "sklearn", "torch", "transformers"}
 N_RACERS = 3
+N_FIRST_USES = 4
 N_EXITS = 20
 N_EXITS_AT_ONCE = 4
 
@@ -152,7 +153,10 @@ def script(code: str, cache_dir: Path, *arguments: object) -> subprocess.Popen[s
 def output_of(process: subprocess.Popen[str]) -> str:
     """Wait for a fresh interpreter that must end well and complain of nothing."""
     with process:
-        printed, complaints = process.communicate(timeout=120)
+        try:
+            printed, complaints = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert complaints == ""
     assert process.returncode == 0
     return printed
@@ -518,6 +522,31 @@ def test_threads_may_embed_at_once(tiny: Path, kept: Path) -> None:
         together = list(pool.map(encode, parts))
     for vectors, repeated in zip(alone, together, strict=True):
         assert all(np.array_equal(vectors, again) for again in repeated)
+
+
+FIRST_USE = """
+import sys, threading
+from classifier import load_embedder
+from classifier.datamodels import EncoderOptions
+embedder = load_embedder(sys.argv[1], EncoderOptions(precision="f32", use_cache=False, download=False))
+start = threading.Barrier(4)
+def encode():
+    start.wait()
+    embedder.encode(["a letter"])
+threads = [threading.Thread(target=encode) for _ in range(4)]
+sys.setswitchinterval(1e-6)
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("done")
+"""
+
+
+def test_the_first_use_may_be_by_threads(tiny: Path, kept: Path) -> None:
+    """Nothing that the engine prepares on first use makes threads wait for each other for ever."""
+    processes = [script(FIRST_USE, kept, tiny) for _ in range(N_FIRST_USES)]
+    assert [output_of(process) for process in processes] == ["done\n"] * N_FIRST_USES
 
 
 def test_an_abandoned_run_does_no_harm(tiny: Path, kept: Path, expected: Embeddings) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,6 +18,7 @@ Embeddings = NDArray[np.float32]
 State = dict[str, NDArray[Any]]
 
 CHUNKING = "windows of the model's length, vectors averaged by token count"
+_LATER = frozenset({"precision", "backend"})
 FULL_PRECISIONS = frozenset({"f32", "bf16"})
 
 
@@ -119,7 +120,7 @@ class EmbeddingContract:
             When a field is missing, unknown or of the wrong type.
         """
         expected = {field.name: {"str": str, "bool": bool, "int": int}[str(field.type)] for field in fields(cls)}
-        required = {field.name for field in fields(cls) if field.default is MISSING}
+        required = set(expected) - _LATER
         if not required <= set(values) <= set(expected):
             raise ValueError(f"a contract has the fields {sorted(expected)}, not {sorted(values)}")
         for name, value in values.items():
