@@ -548,7 +548,7 @@ MISTAKES = {
         "'a/b' cannot be a model's name",
         "beginning with a letter or digit.",
     ),
-    "unknown embedder": ("train pets.csv --embedder ./no", "The embedder './no' could not be found", "or one of 'default'"),
+    "unknown embedder": ("train pets.csv --embedder ./no", "The embedder './no' could not be found", "'default'"),
     "unknown label": ("similar pets --text a --label bird", "There is no label 'bird'; allowed: 'cat', 'dog'.", ""),
     "no version": ("models promote pets", "'pets' does not name one version", "such as tickets@2."),
     "no such version": ("models delete pets@4", "There is no model 'pets@4'", "it has 'pets@1'"),

@@ -25,6 +25,7 @@ CONTRACT = EmbeddingContract(
     dimension=384,
 )
 NAMES = [field.name for field in fields(EmbeddingContract)]
+LATER = {"precision", "backend"}
 OTHER: dict[type, Any] = {str: "something else", bool: False, int: 7}
 
 
