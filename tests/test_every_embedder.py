@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import MISSING, fields, replace
+from dataclasses import fields, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -304,10 +304,3 @@ def test_fingerprints_tell_contracts_apart(ours: EmbeddingContract, theirs: Embe
     if ours.fingerprint == theirs.fingerprint:
         assert ours.differences(theirs) == {}
     assert ours.differences(theirs).keys() == theirs.differences(ours).keys()
-
-
-def test_a_field_that_came_later_is_read_as_its_default() -> None:
-    """Contracts that were stored before it keep their fingerprint."""
-    later = {field.name for field in fields(EmbeddingContract) if field.default is not MISSING}
-    values = {name: value for name, value in CONTRACT.to_dict().items() if name not in later}
-    assert EmbeddingContract.from_dict(values).fingerprint == CONTRACT.fingerprint

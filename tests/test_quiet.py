@@ -93,7 +93,6 @@ def test_embedding_is_silent(use: str, sources: tuple[str, str], cache_dir: Path
     assert words_of(EMBED, [TEXTS, converted + (others if use == "first" else [])], cache_dir) == ("", "", 0)
 
 
-@pytest.mark.xfail(strict=True, reason="skeletoken logs a remark that classifier/embedding/static.py lets through")
 def test_distilling_is_silent_for_a_tokenizer_without_padding(
     sources: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import threading
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -18,6 +19,7 @@ BACKENDS = ("openvino", "torch")
 PRECISIONS = ("f32", "bf16", "int8")
 AUTO = "auto"
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+_importing = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,18 @@ def choose_engine(backend: str = AUTO, precision: str = AUTO) -> Engine:
 
 
 def import_openvino() -> ModuleType:
-    """Import OpenVINO without its telemetry, which would report each import to its makers."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # None makes an import fail
-    return import_module("openvino")
+    """Import OpenVINO without its telemetry, which would report each import to its makers.
+
+    Notes
+    -----
+    Whoever looks into a tensor first makes OpenVINO prepare something; two threads that are first together wait for
+    each other for ever. It is prepared here, by one thread.
+    """
+    with _importing:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # None makes an import fail
+        openvino = import_module("openvino")
+        _ = openvino.Tensor(openvino.Type.i64, openvino.Shape([1])).data
+    return openvino
 
 
 def usable_cores() -> int:

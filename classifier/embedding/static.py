@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -195,7 +197,20 @@ def _distil(name: str, origin: Origin) -> StaticModel:
     encoder: Any = model[0].auto_model
     vars(inference)["tqdm"] = partial(tqdm, disable=None)  # its own bar has no switch
     dims = min(DIMS, getattr(encoder.config, "hidden_size", DIMS))
-    return distill_from_model(encoder, model.tokenizer, device="cpu", pca_dims=dims)
+    with _quiet_tokenizers():
+        return distill_from_model(encoder, model.tokenizer, device="cpu", pca_dims=dims)
+
+
+@contextmanager
+def _quiet_tokenizers() -> Iterator[None]:
+    """Keep back what is logged about a tokenizer while it is rewritten."""
+    logger = logging.getLogger("skeletoken")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _restored(state: State) -> StaticEmbedder:
