@@ -11,6 +11,8 @@ from typing import Any
 from platformdirs import user_cache_path
 
 STATUS_OK = "ok"
+STATUS_UNSURE = "unsure"
+STATUS_OUT_OF_SCOPE = "out-of-scope"
 STATUS_EMPTY = "empty"
 
 
@@ -69,11 +71,13 @@ class Prediction:
     confidence : float
         Calibrated probability of `label`, in [0, 1]; 0 when `status` is ``empty``.
     status : str
-        ``ok`` or ``empty``.
+        ``ok``; ``unsure``, where a person should look; ``out-of-scope``, where no label seems to fit; or ``empty``.
     probabilities : mapping of str to float
         Every label with its probability, most probable first; empty when `status` is ``empty``.
     used_fraction : float
         Share of the text's visible characters that reached the encoder as tokens it knows, in [0, 1].
+    similarity : float or None
+        Mean similarity to the five nearest training documents, in [-1, 1]; None where it was not looked for.
     """
 
     label: str
@@ -81,6 +85,7 @@ class Prediction:
     status: str
     probabilities: Mapping[str, float] = field(default_factory=dict)
     used_fraction: float = 1.0
+    similarity: float | None = None
 
     def top(self, k: int) -> list[tuple[str, float]]:
         """Return the `k` most probable labels with their probabilities."""
@@ -95,6 +100,25 @@ class Neighbor:
     text: str
     label: str
     similarity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewPolicy:
+    """Which answers go to a person; at most one of the three is given.
+
+    Attributes
+    ----------
+    target_accuracy : float or None
+        Share of the answers that stand alone which shall be right, between 0 and 1.
+    review_budget : int or None
+        How many documents of a file a person can read.
+    min_confidence : float or None
+        Answers below it go to a person, in [0, 1]; one half where nothing is given.
+    """
+
+    target_accuracy: float | None = None
+    review_budget: int | None = None
+    min_confidence: float | None = None
 
 
 def default_cache_dir() -> Path:

@@ -8,6 +8,7 @@
     │   └── ColumnError (LookupError)
     ├── OutputError (OSError)                  a result cannot be written
     ├── UnknownNameError (KeyError)            a name that is not in a table of names
+    ├── OptionError (ValueError)               a number that an option cannot take
     ├── TrainingDataError (ValueError)         documents that no classifier can be trained on
     ├── NotTextError (TypeError)               something else than a list of strings is to be read
     ├── NotFittedError (AttributeError)        a classifier is used before it is trained
@@ -149,6 +150,14 @@ class UnknownNameError(ClassifierError, KeyError):
         super().__init__(
             f"There is no {kind} {excerpt(name)}; allowed: {listing(self.allowed, 20)}.{nearest(name, self.allowed)}"
         )
+
+
+class OptionError(ClassifierError, ValueError):
+    """A number that an option cannot take."""
+
+    def __init__(self, option: str, value: object, allowed: str) -> None:
+        self.option, self.value, self.allowed = option, value, allowed
+        super().__init__(f"The {option} is {value}; give {allowed}.")
 
 
 class TrainingDataError(ClassifierError, ValueError):

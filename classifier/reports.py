@@ -93,9 +93,15 @@ class TrainingReport:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """Metrics of a model on a labelled file, and the rows that were left out of them."""
+    """Metrics of a model on a labelled file, and the rows that were left out of them.
+
+    `without_leaked` is the same without the `n_leaked` documents whose text is, or nearly is, a training document's;
+    None where there are none, or no others.
+    """
 
     evaluation: Evaluation
+    n_leaked: int
+    without_leaked: Evaluation | None
     n_unlabelled: int
     n_empty: int
     n_rejected: int
@@ -105,7 +111,7 @@ class EvaluationReport:
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What came of predicting a file."""
+    """What came of predicting a file; answers below `min_confidence` are unsure."""
 
     source: str
     output: str
@@ -113,6 +119,7 @@ class BatchReport:
     counts: BatchCounts
     rejected_file: str | None
     notes: tuple[str, ...]
+    min_confidence: float
     seconds: float
 
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from classifier.datamodels import STATUS_EMPTY, Neighbor, Prediction
+from classifier.datamodels import STATUS_EMPTY, STATUS_OUT_OF_SCOPE, STATUS_UNSURE, Neighbor, Prediction
 
 if TYPE_CHECKING:
     from classifier.analysis.evaluation import Evaluation
-    from classifier.reports import BatchReport, CacheReport, DoctorReport, EmbeddingReport, TrainingReport
+    from classifier.reports import (
+        BatchReport,
+        CacheReport,
+        DoctorReport,
+        EmbeddingReport,
+        EvaluationReport,
+        TrainingReport,
+    )
     from classifier.storage.registry import ModelVersion
 
 SHOWN_CLASSES = 30
@@ -107,16 +114,37 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
     ]
 
 
+def measured_lines(report: EvaluationReport) -> list[str]:
+    """Lay out metrics, also without the documents that training gives away."""
+    lines = evaluation_lines(report.evaluation)
+    clean = report.without_leaked
+    if clean is None:
+        return lines
+    accuracy, macro_f1 = percent(clean.accuracy), percent(clean.macro_f1)
+    return [*lines, f"  without {report.n_leaked:,} that training gives away: accuracy {accuracy}, macro-F1 {macro_f1}"]
+
+
 def prediction_lines(prediction: Prediction) -> list[str]:
     """Show one answer with its runners-up."""
     if prediction.status == STATUS_EMPTY:
         return ["empty: there is nothing to read in this text"]
     rows = [(label, percent(share)) for label, share in prediction.top(SHOWN_PROBABILITIES)]
     return [
+        *_doubts(prediction),
         f"{prediction.label}  {percent(prediction.confidence)}",
         *(f"  {line}" for line in table(["label", "confidence"], rows)),
         f"  {percent(prediction.used_fraction)} of the text was read",
     ]
+
+
+def _doubts(prediction: Prediction) -> list[str]:
+    """Say why an answer should be looked at."""
+    if prediction.status == STATUS_OUT_OF_SCOPE:
+        return ["out of scope: it resembles no training document enough; the nearest label is only a guess"]
+    if prediction.status != STATUS_UNSURE:
+        return []
+    rivals = [label for label, _ in prediction.top(2)]
+    return [f"unsure: a person should look; most likely {' or '.join(rivals)}"]
 
 
 def neighbor_lines(neighbors: Sequence[Neighbor]) -> list[str]:

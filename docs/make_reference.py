@@ -18,6 +18,8 @@ VERBS = (
     "evaluate",
     "predict",
     "similar",
+    "audit",
+    "report",
     "embed",
     "compare",
     "models list",

@@ -60,7 +60,7 @@ def test_every_row_gets_its_own_answer(small_model: DocumentClassifier, tmp_path
     answers = [small_model.classify([row["text"]])[0] for row in found]
     assert [[row[name] for name in ADDED] for row in found] == [expected(answer) for answer in answers]
     assert (counts.n_rows, counts.n_predicted, counts.n_rejected) == (60, 60, 0)
-    assert counts.statuses == {"ok": 58, "empty": 2}
+    assert counts.statuses == {"unsure": 58, "empty": 2}
     assert sum(counts.labels.values()) == 58
     assert list(counts.labels.values()) == sorted(counts.labels.values(), reverse=True)
 
@@ -137,7 +137,7 @@ def test_jsonl_to_jsonl_keeps_the_original_text_of_each_line(small_model: Docume
         assert out.endswith(after)
         assert list(json.loads("{" + out[len(own) + 2 :])) == ADDED
         assert list(json.loads(out)) == [*json.loads(line), *ADDED]
-    assert counts.statuses == {"ok": 2, "empty": 2}
+    assert counts.statuses == {"unsure": 2, "empty": 2}
 
 
 def test_parquet_to_parquet_keeps_types(small_model: DocumentClassifier, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_parquet_to_parquet_keeps_types(small_model: DocumentClassifier, tmp_pat
     assert found.select(table.column_names).equals(pq.read_table(tmp_path / "in.parquet"))
     added = [found.schema.field(name).type for name in [*ADDED, "top_k"]]
     assert added == [pa.string(), pa.float64(), pa.string(), pa.string()]
-    assert found["status"].to_pylist() == ["ok", "empty", "ok"]
+    assert found["status"].to_pylist() == ["unsure", "empty", "unsure"]
     assert found["confidence"].to_pylist()[1] is None
 
 

@@ -260,7 +260,16 @@ PAYLOADS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a label past the last": (lambda f: change_array(f, "document_labels", 2), "labels that it does not know"),
     "a label below zero": (lambda f: change_array(f, "document_labels", -1), "labels that it does not know"),
     "labels that repeat": (lambda f: seal(f, labels=[{"name": "wet"}] * 2), "fewer than two or repeat"),
-    "a single label": (lambda f: seal(f, labels=[{"name": "wet"}]), "instead of (1, 4)"),
+    "a single label": (lambda f: seal(f, labels=[{"name": "wet"}]), "do not belong to its labels"),
+    "words without weights": (lambda f: put_array(f, "lexical_idf", np.ones(1, "<f4")), "differ in number"),
+    "more words than there are": (lambda f: seal(f, n_words=10**6), "differ in number"),
+    "NaN in a word": (lambda f: change_array(f, "lexical_coef", np.nan), "words are not finite"),
+    "words that are no text": (lambda f: change_array(f, "lexical_terms", 0xFF), "are no text"),
+    "held-out answers of two documents": (
+        lambda f: put_array(f, "held_out", np.zeros((2, 4), "<f4")),
+        "held-out answers differ in number",
+    ),
+    "NaN in held-out answers": (lambda f: change_array(f, "held_out", np.nan), "held-out answers are no table"),
     "labels without names": (lambda f: seal(f, labels=["dry", "wet"]), NOT_A_MODEL),
     "a label that is a number": (lambda f: seal(f, labels=[{"name": 1}, {"name": 2}]), NOT_A_MODEL),
     "no labels": (lambda f: seal(f, labels=None), NOT_A_MODEL),
@@ -396,7 +405,7 @@ def test_every_flipped_byte_is_refused_or_harmless(tiny_model: DocumentClassifie
                 os.pwrite(stream.fileno(), original[position : position + 1], position)
         assert path.read_bytes() == original
     assert n_trials > 5000
-    assert n_harmless < 10
+    assert n_harmless < n_trials / 1000  # the last digits of a number can stand for the same one
     assert answers_alike_or_refuses(tiny_bundle, texts, expected)
 
 
@@ -489,6 +498,12 @@ def test_bundle_comes_back_as_it_was(tmp_path: Path) -> None:
         "intercept": np.array([1e-38, -0.0], "<f4"),
         "embeddings": np.ones((3, 4), "<f4"),
         "document_labels": np.array([0, 1, 0], "<i4"),
+        "lexical_coef": np.ones((2, 2), "<f4"),
+        "lexical_intercept": np.array([0.5, -0.5], "<f4"),
+        "lexical_idf": np.array([1.5, 2], "<f4"),
+        "lexical_terms": np.frombuffer("ä\nb".encode(), "|u1"),
+        "held_out": np.full((3, 4), -1, "<f4"),
+        "label_matrix": np.zeros((0, 2), "|u1"),
     }
     documents = [
         Document("a\n", "", "ä", 1),
@@ -503,8 +518,8 @@ def test_bundle_comes_back_as_it_was(tmp_path: Path) -> None:
     assert set(bundle.arrays) == set(ARRAYS)
     for name, array in arrays.items():
         assert bundle.arrays[name].tobytes() == array.tobytes()
-        assert isinstance(bundle.arrays[name], np.memmap)
-        assert not bundle.arrays[name].flags.writeable
+        assert isinstance(bundle.arrays[name], np.memmap) or not array.size
+        assert not (array.size and bundle.arrays[name].flags.writeable)
 
 
 def test_a_bundle_holds_no_other_files_than_promised(tiny_bundle: Path) -> None:
@@ -641,6 +656,12 @@ def plain_bundle(
         "intercept": np.ones(n_labels, "<f4"),
         "embeddings": np.ones((2, n_dims), "<f4"),
         "document_labels": np.array([0, 1], "<i4"),
+        "lexical_coef": np.zeros((0, n_labels), "<f4"),
+        "lexical_intercept": np.zeros(n_labels, "<f4"),
+        "lexical_idf": np.zeros(0, "<f4"),
+        "lexical_terms": np.zeros(0, "|u1"),
+        "held_out": np.full((2, 4), -1, "<f4"),
+        "label_matrix": np.zeros((0, n_labels), "|u1"),
     }
     return Bundle(facts or {}, arrays, [Document("1", text, "a", 1), Document("2", text, "b", 2)], card)
 

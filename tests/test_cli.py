@@ -30,17 +30,17 @@ from classifier.interrupts import interruptible
 N_TEST_ROWS = 25
 LONGEST_TEXT = 300
 QUESTION = "My card was charged twice for one order, please correct the payment."
-ANSWER_KEYS = {"label", "confidence", "status", "probabilities", "used_fraction"}
+ANSWER_KEYS = {"label", "confidence", "status", "probabilities", "used_fraction", "similarity"}
 EVALUATION_KEYS = {
     *("n_documents", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval", "log_loss", "brier", "ece"),
     *("majority_accuracy", "majority_macro_f1", "per_class", "labels", "confusion", "reliability", "unknown_labels"),
 }
-LEFT_OUT_KEYS = {"n_unlabelled", "n_empty", "n_rejected", "rejected_file"}
+LEFT_OUT_KEYS = {"n_unlabelled", "n_empty", "n_rejected", "rejected_file", "n_leaked", "without_leaked"}
 TRAINING_KEYS = {
     *("model", "n_documents", "n_labels", "n_unlabelled", "n_rejected", "measured_on", "evaluation"),
     *("notes", "warnings", "rejected_file", "seconds"),
 }
-BATCH_KEYS = {"source", "output", "model", "counts", "rejected_file", "notes", "seconds"}
+BATCH_KEYS = {"source", "output", "model", "counts", "rejected_file", "notes", "min_confidence", "seconds"}
 COUNT_KEYS = {"n_rows", "n_predicted", "n_rejected", "statuses", "labels"}
 ADDED = ["predicted_label", "confidence", "status"]
 PETS = "".join(
@@ -213,7 +213,8 @@ def test_predict_text_as_json(shelf: Path) -> None:
     assert (ran.code, ran.err) == (0, "")
     answer = ran.json
     assert set(answer) == ANSWER_KEYS
-    assert (answer["label"], answer["status"], answer["used_fraction"]) == ("billing", "ok", 1.0)
+    assert (answer["label"], answer["used_fraction"]) == ("billing", 1.0)
+    assert answer["status"] == ("ok" if answer["confidence"] >= 0.5 else "unsure")
     shares = list(answer["probabilities"].values())
     assert len(shares) == 10
     assert shares == sorted(shares, reverse=True)
@@ -225,8 +226,12 @@ def test_predict_text_for_people(shelf: Path) -> None:
     """The label comes first; an empty text is called empty instead of being guessed at."""
     ran = command("predict", "support-part", "--text", QUESTION, "--models-dir", shelf)
     assert ran.code == 0
-    assert ran.out.startswith("billing  ")
+    assert "\nbilling  " in f"\n{ran.out}"
     assert ran.out.endswith("  100.0 % of the text was read\n")
+    sure = command("predict", "support-part", "--text", QUESTION, "--models-dir", shelf, "--min-confidence", 0)
+    doubtful = command("predict", "support-part", "--text", QUESTION, "--models-dir", shelf, "--min-confidence", 1)
+    assert sure.out.startswith("billing  ")
+    assert doubtful.out.startswith("unsure: a person should look; most likely billing or ")
     empty = command("predict", "support-part", "--text", " \n", "--models-dir", shelf)
     assert (empty.code, empty.out) == (0, "empty: there is nothing to read in this text\n")
     assert command("predict", "support-part", "--text", " ", "--models-dir", shelf, "--json").json == {
@@ -235,6 +240,7 @@ def test_predict_text_for_people(shelf: Path) -> None:
         "status": "empty",
         "probabilities": {},
         "used_fraction": 0.0,
+        "similarity": None,
     }
 
 
@@ -289,7 +295,9 @@ def test_a_process_predicts_from_stdin_to_stdout(shelf: Path) -> None:
     assert [row[:2] for row in rows] == [["007", QUESTION], ["008", 'two\r\nlines; and "quotes"'], ["009", ""]]
     assert rows[0][2] == "billing"
     assert rows[2][2:] == ["", "", "empty"]
-    assert "3 rows: 3 predicted (2 ok, 1 empty), 0 rejected" in ran.err
+    assert [row[4] == "empty" for row in rows] == [False, False, True]
+    assert "3 rows: 3 predicted (" in ran.err
+    assert "1 empty), 0 rejected" in ran.err
 
 
 def test_ctrl_c_leaves_nothing_half_written(shelf: Path) -> None:
@@ -515,7 +523,7 @@ def test_rejected_rows_end_with_three() -> None:
     measured = command("evaluate", "labelled", "labelled.csv", "--json")
     assert (measured.code, measured.json["n_rejected"]) == (3, 1)
     assert measured.err == (
-        "8 of 8 documents were also trained on, which flatters the figures.\n"
+        "8 of 8 documents are, or nearly are, training documents, which flatters the figures.\n"
         "Left out of the metrics: 1 rejected.\n1 rejected row listed in labelled.csv.rejected.csv\n"
     )
 

@@ -31,7 +31,10 @@ from classifier.modeling.comparison import (
     measure_embedder,
     stratified_rows,
 )
-from classifier.modeling.head import LinearHead, class_weights, fit_logistic, fit_parts
+from classifier.modeling.folds import class_weights
+from classifier.modeling.head import LinearHead
+from classifier.modeling.race import fit_logistic
+from classifier.modeling.solvers import fit_parts
 
 LABELS = st.lists(st.sampled_from("abcde"), min_size=1, max_size=120)
 TOPICS = {"red": "fire rose blood", "green": "leaf moss frog", "blue": "sea sky ice"}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import log_loss
 
-from classifier.analysis.confidence import cross_fitted_proba, fit_temperature, log_losses, softmax
+from classifier.analysis import confidence
+from classifier.analysis.confidence import cross_fitted_proba, fit_scales, fit_temperature, log_losses, softmax
 
 SHAPES = st.tuples(st.integers(1, 6), st.integers(2, 5))
 SCORES = SHAPES.flatmap(lambda shape: arrays(np.float64, shape, elements=st.floats(-50, 50)))
@@ -108,19 +109,19 @@ def test_cross_fitting_uses_the_temperature_of_the_other_folds() -> None:
     """Each fold is calibrated by exactly what a fit on the others gives."""
     scores, y = noisy_scores(90, 3.0)
     folds = np.arange(90) % 3
-    proba = cross_fitted_proba(scores, y, folds)
+    proba = cross_fitted_proba([scores], y, folds)
     for fold in range(3):
         inside = folds == fold
         expected = softmax(scores[inside], fit_temperature(scores[~inside], y[~inside]))
-        assert np.array_equal(proba[inside], expected)
+        assert np.allclose(proba[inside], expected)
 
 
 def test_cross_fitting_never_sees_its_own_labels() -> None:
     """Other labels in a fold change the other folds' probabilities, and not its own."""
     scores, y = noisy_scores(90, 3.0)
     folds = np.arange(90) % 3
-    before = cross_fitted_proba(scores, y, folds)
-    after = cross_fitted_proba(scores, np.where(folds == 0, (y + 1) % 4, y), folds)
+    before = cross_fitted_proba([scores], y, folds)
+    after = cross_fitted_proba([scores], np.where(folds == 0, (y + 1) % 4, y), folds)
     assert np.array_equal(before[folds == 0], after[folds == 0])
     assert not np.allclose(before[folds == 1], after[folds == 1])
 
@@ -128,8 +129,8 @@ def test_cross_fitting_never_sees_its_own_labels() -> None:
 def test_cross_fitting_of_a_single_fold_uses_that_fold() -> None:
     """With nothing else to learn from, the only fold calibrates itself."""
     scores, y = noisy_scores(20, 3.0)
-    proba = cross_fitted_proba(scores, y, np.zeros(20, dtype=np.intp))
-    assert np.array_equal(proba, softmax(scores, fit_temperature(scores, y)))
+    proba = cross_fitted_proba([scores], y, np.zeros(20, dtype=np.intp))
+    assert np.allclose(proba, softmax(scores, fit_temperature(scores, y)))
 
 
 def test_few_flawless_documents_do_not_make_certainty() -> None:
@@ -138,3 +139,28 @@ def test_few_flawless_documents_do_not_make_certainty() -> None:
     y = np.array([0, 1] * 4)
     confidence = softmax(scores, fit_temperature(scores, y)).max()
     assert 0.85 < confidence < 0.97
+
+
+def test_scales_of_several_scores_find_the_useful_one() -> None:
+    """Noise gets next to no share, and the sum is no worse than the better half alone."""
+    scores, y = noisy_scores(600, 3.0)
+    noise = np.random.default_rng(5).normal(size=scores.shape)
+    factors = fit_scales([scores, noise], y)
+    assert factors[0] == pytest.approx(1 / fit_temperature(scores, y), rel=0.05)
+    assert abs(factors[1]) < 0.2
+    together = log_losses(factors[0] * scores + factors[1] * noise, y).mean()
+    assert together <= log_losses(scores, y, fit_temperature(scores, y)).mean() + 1e-3
+
+
+def test_scales_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large matrices are taken a block of rows at a time, with the same result."""
+    scores, y = noisy_scores(90, 3.0)
+    expected = fit_scales([scores, scores[::-1]], y)
+    monkeypatch.setattr(confidence, "_BLOCK_NUMBERS", 28)
+    assert np.allclose(fit_scales([scores, scores[::-1]], y), expected, rtol=1e-4)
+
+
+def test_without_documents_scores_count_alike() -> None:
+    """Nothing is known, so nothing is preferred."""
+    assert fit_scales([np.zeros((0, 3)), np.zeros((0, 3))], np.zeros(0, dtype=np.intp)).tolist() == [0.5, 0.5]
+    assert fit_temperature(np.zeros((0, 3)), np.zeros(0, dtype=np.intp)) == 1

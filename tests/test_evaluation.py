@@ -254,7 +254,7 @@ def test_card_keeps_strings_of_users_inert() -> None:
     assert "[x](" not in card
     assert r"\[x\](javascript:y)" in card
     assert "\n# heading" not in card
-    assert card.count("&lt;script&gt;") == 3
+    assert card.count("&lt;script&gt;") == 5
 
 
 def test_card_of_many_labels_is_cut_with_a_count() -> None:
@@ -273,3 +273,16 @@ def test_a_flawless_run_has_no_degenerate_interval() -> None:
     assert evaluation.macro_f1 == 1.0
     assert evaluation.macro_f1_interval == evaluation.accuracy_interval
     assert evaluation.macro_f1_interval[0] < 0.7
+
+
+def test_a_matrix_of_many_labels_becomes_a_list_of_errors() -> None:
+    """What is stored of thousands of labels stays small, and tells the most frequent errors first."""
+    classes = [f"label {number:03}" for number in range(301)]
+    truth = [*classes, "label 000", "label 000"]
+    proba = np.eye(301)[[*range(301), 1, 1]]
+    values = evaluate(proba, classes, truth, majority=classes[0]).to_dict()
+    assert (values["confusion"], values["confused"]) == ([], [[0, 1, 2]])
+    assert len(json.dumps(values)) < 100_000
+    few = evaluate(proba[:2, :2], classes[:2], truth[:2], majority=classes[0]).to_dict()
+    assert few["confusion"] == [[1, 0], [0, 1]]
+    assert "confused" not in few

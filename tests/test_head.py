@@ -14,15 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from classifier.analysis.confidence import softmax
 from classifier.modeling.colors import label_colors
-from classifier.modeling.head import (
-    ALWAYS_IN_TRAINING,
-    HEADS,
-    INVERSE_REGULARISATION,
-    HeadFit,
-    assign_folds,
-    class_weights,
-    fit_logistic,
-)
+from classifier.modeling.folds import ALWAYS_IN_TRAINING, assign_folds, class_weights
+from classifier.modeling.race import DENSE, HEADS, INVERSE_REGULARISATION, HeadFit, fit_logistic
 
 CLASSES = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(
     lambda drawn: np.unique(drawn, return_inverse=True)[1].astype(np.intp)
@@ -120,9 +113,11 @@ def test_single_documents_are_never_held_out(fitted: tuple[np.ndarray, np.ndarra
 def test_the_race_goes_from_strong_to_weak(fitted: tuple[np.ndarray, np.ndarray, HeadFit]) -> None:
     """Candidates are tried in order, and the chosen one is among them."""
     fit = fitted[2]
-    assert list(fit.race) == list(INVERSE_REGULARISATION[: len(fit.race)])
-    assert fit.inverse_regularisation in fit.race
-    assert fit.race[fit.inverse_regularisation] <= max(fit.race.values())
+    assert [entrant.c for entrant in fit.race] == list(INVERSE_REGULARISATION[: len(fit.race)])
+    assert {entrant.features for entrant in fit.race} == {DENSE}
+    chosen = [entrant for entrant in fit.race if entrant.chosen]
+    assert [entrant.c for entrant in chosen] == [fit.inverse_regularisation]
+    assert chosen[0].loss <= max(entrant.loss for entrant in fit.race)
 
 
 def test_held_out_answers_beat_guessing_and_do_not_cheat() -> None:
@@ -183,7 +178,7 @@ def test_two_documents_of_two_classes_are_enough() -> None:
 def test_one_document_per_class_trains_without_measuring() -> None:
     """Nothing can be held out, so nothing is claimed."""
     fit = fit_logistic(np.eye(3, dtype=np.float32), np.array([0, 1, 2]))
-    assert (fit.n_folds, fit.race, fit.head.temperature) == (0, {}, 1.0)
+    assert (fit.n_folds, fit.race, fit.head.temperature) == (0, (), 1.0)
     assert not fit.held_out_proba.any()
     assert fit.head.predict_proba(np.eye(3, dtype=np.float32)).argmax(axis=1).tolist() == [0, 1, 2]
 
@@ -202,8 +197,9 @@ def test_every_head_gives_distributions(sizes: list[int], seed: int) -> None:
     """Every plugged head returns finite probabilities for classes of any size."""
     embeddings, y = clouds(sizes, seed=seed)
     for train in HEADS.values():
-        fit = train(embeddings, y, seed=seed)
-        proba = fit.head.predict_proba(embeddings)
+        fit = train(embeddings, y, texts=[f"text {label} {row}" for row, label in enumerate(y)], seed=seed)
+        rows = fit.lexicon and fit.lexicon.transform(["text 0 new"] * len(y))
+        proba = fit.head.predict_proba(embeddings, rows)
         assert proba.shape == (len(y), len(sizes))
         assert np.allclose(proba.sum(axis=1), 1)
         assert 0.04 < fit.head.temperature < 21

@@ -55,7 +55,7 @@ def test_parameters_are_those_of_scikit_learn() -> None:
     """Parameters are only assigned, can be read, set and cloned, and unknown ones are refused."""
     embedder = FakeEmbedder()
     model = DocumentClassifier(embedder, seed=3)
-    assert model.get_params() == {"embedder": embedder, "head": "logistic", "options": None, "seed": 3}
+    assert model.get_params() == {"embedder": embedder, "head": "hybrid", "options": None, "seed": 3}
     assert model.set_params(seed=4).seed == 4
     with pytest.raises(ValueError, match="Invalid parameter"):
         model.set_params(sede=4)
@@ -189,7 +189,7 @@ def test_any_sequence_of_strings_is_classified(small_model: DocumentClassifier, 
 def test_an_unknown_head_is_named_before_anything_is_embedded() -> None:
     """The allowed heads are listed, and no time is lost."""
     embedder = FakeEmbedder()
-    with pytest.raises(UnknownNameError, match=r"no head 'logistics'; allowed: 'logistic'.*Did you mean 'logistic'"):
+    with pytest.raises(UnknownNameError, match=r"no head 'logistics'; allowed: 'hybrid', 'logistic'.*mean 'logistic'"):
         DocumentClassifier(embedder, head="logistics").fit(TEXTS, LABELS)
     assert embedder.calls == []
 
@@ -221,7 +221,7 @@ def test_probabilities_and_answers_agree(small_model: DocumentClassifier) -> Non
     proba = small_model.predict_proba(texts)
     labels = small_model.predict(texts)
     assert np.allclose(proba.sum(axis=1), 1)
-    for row, answer in enumerate(small_model.classify(texts)):
+    for row, answer in enumerate(small_model.classify(texts, min_confidence=0)):
         assert answer.status == STATUS_OK
         assert answer.label == labels[row]
         assert answer.confidence == proba[row].max()
@@ -242,7 +242,7 @@ def test_empty_texts_get_no_guess(small_model: DocumentClassifier) -> None:
     texts = ["moss", "", "glue", " \t\n"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        answers = small_model.classify(texts)
+        answers = small_model.classify(texts, min_confidence=0)
     assert [answer.status for answer in answers] == [STATUS_OK, STATUS_EMPTY, STATUS_OK, STATUS_EMPTY]
     blank = answers[1]
     assert (blank.label, blank.confidence, dict(blank.probabilities), blank.used_fraction) == ("", 0.0, {}, 0.0)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import html
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
+from classifier.analysis.html import Frame, bounds, document, escaped, fact_list, percent, roomy, table
 from classifier.analysis.tradeoffs import Comparison, Recommendation, Tradeoff
 
 WIDE, NARROW = 860, 400
@@ -24,27 +22,9 @@ _SHAPES = {
 _HEADER = ("embedder", "dimensions", "stored as", "accuracy", "95 % interval", "recall@10", "docs / s", "bytes / doc",
            "model, MB", "front")  # fmt: skip
 _STYLE = """
-:root { color-scheme: light dark; --paper: light-dark(#ffffff, #14161a); --ink: light-dark(#1c2027, #e8eaee);
-  --muted: color-mix(in srgb, var(--ink) 66%, transparent); --line: color-mix(in srgb, var(--ink) 13%, transparent);
-  --track: color-mix(in srgb, var(--ink) 5%, transparent); }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.5; overflow-wrap: anywhere;
-  font-family: "Source Sans 3", "Source Sans Pro", system-ui, -apple-system, "Segoe UI", sans-serif; }
-main { max-width: 66rem; margin: 0 auto; padding: 3rem 1.5rem 4rem; }
-h1, h2, p, ul, dl, dd, pre { margin: 0; padding: 0; }
-h1 { font-size: 1.75rem; font-weight: 650; letter-spacing: -0.015em; line-height: 1.2; }
-h2 { font-size: 1.1rem; font-weight: 600; line-height: 1.35; }
-section { margin-top: 2.75rem; }
-.lead, .small { color: var(--muted); max-width: 46rem; }
-.lead { margin-top: 0.4rem; }
-.small { font-size: 0.875rem; margin-top: 0.2rem; }
-.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .result { border-left: 4px solid var(--label); padding: 0.15rem 0 0.15rem 1.25rem; }
 .result h2 { font-size: 1.9rem; font-weight: 680; letter-spacing: -0.02em; line-height: 1.2;
   color: color-mix(in oklab, var(--label) 80%, light-dark(black, white)); }
-.facts { display: flex; flex-wrap: wrap; gap: 0.6rem 2.2rem; margin: 0.9rem 0; }
-.facts dt { color: var(--muted); font-size: 0.8rem; }
-.facts dd { font-size: 1.15rem; font-weight: 620; }
 .result p + p { margin-top: 0.4rem; }
 .result p { max-width: 46rem; }
 pre { margin-top: 0.9rem; padding: 0.7rem 0.9rem; border-radius: 0.5rem; background: var(--track); font-size: 0.85rem;
@@ -52,28 +32,15 @@ pre { margin-top: 0.9rem; padding: 0.7rem 0.9rem; border-radius: 0.5rem; backgro
 .legend { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; list-style: none; margin: 0.9rem 0 0.3rem;
   font-size: 0.875rem; }
 .legend li { display: inline-flex; align-items: center; gap: 0.4rem; }
-.legend i { width: 0.65rem; height: 0.65rem; border-radius: 50%; background: var(--label); }
+.legend .dot { width: 0.65rem; height: 0.65rem; margin: 0; }
 .legend svg { width: 12px; height: 12px; overflow: visible; }
 .legend path { fill: var(--muted); }
-.plot { display: block; width: 100%; height: auto; font-size: 12px; overflow: visible; }
-.plot text { fill: var(--muted); font-variant-numeric: tabular-nums; }
-.plot .rule { stroke: var(--line); }
 .plot .way { fill: none; stroke-width: 1.6; opacity: 0.55; }
 .plot .bar { stroke-width: 1.6; opacity: 0.6; }
 .plot .behind { opacity: 0.3; }
 .plot .chosen { fill: none; stroke: var(--ink); stroke-width: 1.8; }
 .narrow { display: none; }
-.scroll { overflow-x: auto; margin-top: 0.7rem; }
-table { border-collapse: collapse; width: 100%; font-size: 0.875rem; }
-th { font-weight: 500; color: var(--muted); }
-th, td { padding: 0.32rem 0.6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
-td:first-child i { display: inline-block; width: 0.6rem; height: 0.6rem; border-radius: 50%; margin-right: 0.5rem;
-  background: var(--label); }
-td { font-variant-numeric: tabular-nums; }
-tr.chosen td { font-weight: 650; background: var(--track); }
-summary { cursor: pointer; margin-top: 1.2rem; color: var(--muted); }
-@media (max-width: 640px) { main { padding: 1.5rem 1rem 3rem; } .wide { display: none; } .narrow { display: block; } }
+@media (max-width: 640px) { .wide { display: none; } .narrow { display: block; } }
 """
 
 
@@ -85,21 +52,11 @@ def render_page(comparison: Comparison) -> str:
     str
         A whole HTML document; whatever names and labels hold stays inert.
     """
-    source = _escaped(comparison.source)
+    title = f"Embeddings compared on {comparison.source}"
     colors = _colors(comparison)
     front = sorted((one for one in comparison.tradeoffs if one.on_front), key=lambda one: -one.accuracy)
-    table = _table(comparison.tradeoffs, comparison.recommendation.chosen, colors)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Embeddings compared on {source}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>Embeddings compared on {source}</h1>
+    everything = _table(comparison.tradeoffs, comparison.recommendation.chosen, colors)
+    body = f"""<h1>{escaped(title)}</h1>
 <p class="lead">{_data_line(comparison)}</p>
 {_recommended(comparison.recommendation, colors)}
 <section>
@@ -119,26 +76,13 @@ pale marks are beaten by another row. The ring is the recommended one.</p>
 <h2>What no other row beats</h2>
 <p class="small">The Pareto front: nothing else is as good in accuracy, size of a vector and speed together.</p>
 {_table(front, comparison.recommendation.chosen, colors)}
-<details><summary>All {len(comparison.tradeoffs)} measured rows</summary>{table}</details>
+<details><summary>All {len(comparison.tradeoffs)} measured rows</summary>{everything}</details>
 </section>
 <section>
 <h2>How this was measured</h2>
 <p class="small">{_method(comparison)}</p>
-</section>
-</main>
-</body>
-</html>
-"""
-
-
-def _escaped(value: object) -> str:
-    """Make a value safe inside an element or a quoted attribute."""
-    return html.escape(str(value).encode("utf-8", "replace").decode())
-
-
-def _percent(share: float) -> str:
-    """Write a share as a percentage."""
-    return f"{100 * share:.1f}\u00a0%"
+</section>"""
+    return document(title, body, _STYLE)
 
 
 def _colors(comparison: Comparison) -> dict[str, str]:
@@ -153,33 +97,31 @@ def _data_line(comparison: Comparison) -> str:
     of = f" of {comparison.n_available:,} documents (a sample, every label in proportion)" if sampled else " documents"
     return (
         f"{comparison.n_documents:,}{of}, {comparison.n_labels} labels, {comparison.n_folds}-fold cross-validation. "
-        f"Always the most frequent label would be right in {_percent(comparison.majority_accuracy)}."
+        f"Always the most frequent label would be right in {percent(comparison.majority_accuracy)}."
     )
 
 
 def _recommended(recommendation: Recommendation, colors: dict[str, str]) -> str:
     """Show the one to take, why, and how."""
     chosen = recommendation.chosen
-    low, high = chosen.accuracy_interval
     facts = (
-        ("accuracy", f"{_percent(chosen.accuracy)} ({100 * low:.1f} to {100 * high:.1f})"),
+        ("accuracy", f"{percent(chosen.accuracy)} ({bounds(chosen.accuracy_interval)})"),
         ("bytes per document", f"{chosen.vector_bytes:,}"),
         ("recall@10", f"{chosen.recall_at_10:.2f}"),
         ("documents per second", f"{chosen.documents_per_second:,.0f}"),
         ("model", f"{chosen.model_bytes / 1e6:,.1f} MB"),
     )
-    listed = "".join(f'<div><dt>{name}</dt><dd class="number">{value}</dd></div>' for name, value in facts)
-    reasons = "".join(f"<p>{_escaped(reason)}</p>" for reason in recommendation.reasons)
-    commands = "\n".join(_escaped(command) for command in recommendation.commands)
+    reasons = "".join(f"<p>{escaped(reason)}</p>" for reason in recommendation.reasons)
+    commands = "\n".join(escaped(command) for command in recommendation.commands)
     return (
         f'<section class="result" style="--label: {colors[chosen.embedder]}"><p class="small">Recommended</p>'
-        f'<h2>{_escaped(chosen.title)}</h2><dl class="facts">{listed}</dl>{reasons}<pre>{commands}</pre></section>'
+        f"<h2>{escaped(chosen.title)}</h2>{fact_list(facts)}{reasons}<pre>{commands}</pre></section>"
     )
 
 
 def _legend(colors: dict[str, str], *, with_shapes: bool) -> str:
     """Name colours, and on request shapes."""
-    chips = [f'<li><i style="--label: {color}"></i>{_escaped(name)}</li>' for name, color in colors.items()]
+    chips = [f'<li><i class="dot" style="--label: {color}"></i>{escaped(name)}</li>' for name, color in colors.items()]
     shapes = [
         f'<li><svg viewBox="-6 -6 12 12" aria-hidden="true"><path d="{shape}"/></svg>{name}</li>'
         for name, shape in _SHAPES.items()
@@ -194,62 +136,13 @@ def _both(plot: Callable[[int], str]) -> str:
     return f'<div class="wide">{plot(WIDE)}</div><div class="narrow">{plot(NARROW)}</div>'
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Where values fall in a plot: a logarithmic x, accuracy as y."""
-
-    width: int
-    x_range: tuple[float, float]
-    y_range: tuple[float, float]
-    height: int = 380
-    left: int = 46
-    bottom: int = 42
-    margin: int = 12
-
-    def x(self, value: float) -> float:
-        """Place a size or speed."""
-        low, high = (math.log(bound) for bound in self.x_range)
-        return self.left + (math.log(value) - low) / (high - low) * (self.width - self.left - self.margin)
-
-    def y(self, value: float) -> float:
-        """Place an accuracy."""
-        low, high = self.y_range
-        return self.height - self.bottom - (value - low) / (high - low) * (self.height - self.bottom - self.margin)
-
-    def axes(self, x_ticks: Iterable[float], x_title: str) -> str:
-        """Draw rules and ticks."""
-        step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2) if (self.y_range[1] - self.y_range[0]) / step <= 7)
-        first, last = math.ceil(self.y_range[0] / step), math.floor(self.y_range[1] / step + 1e-9)
-        rows = "".join(
-            f'<line class="rule" x1="{self.left}" x2="{self.width - self.margin}" y1="{self.y(tick * step):.1f}" '
-            f'y2="{self.y(tick * step):.1f}"/><text x="{self.left - 8}" y="{self.y(tick * step) + 4:.1f}" '
-            f'text-anchor="end">{100 * tick * step:.0f} %</text>'
-            for tick in range(first, last + 1)
-        )
-        floor = self.height - self.bottom
-        columns = "".join(
-            f'<text x="{self.x(tick):.1f}" y="{floor + 18}" text-anchor="middle">{tick:,.0f}</text>'
-            for tick in x_ticks
-            if self.x_range[0] <= tick <= self.x_range[1]
-        )
-        middle = (self.left + self.width - self.margin) / 2
-        return f'{rows}{columns}<text x="{middle}" y="{floor + 38}" text-anchor="middle">{x_title}</text>'
-
-    def svg(self, label: str, content: str) -> str:
-        """Put a plot together."""
-        return (
-            f'<svg class="plot" viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{_escaped(label)}">'
-            f"{content}</svg>"
-        )
-
-
 def _size_plot(comparison: Comparison, colors: dict[str, str], width: int) -> str:
     """Draw accuracy against the bytes of a vector."""
     best = max(one.accuracy for one in comparison.tradeoffs)
     shown = [one for one in comparison.tradeoffs if one.accuracy >= best - DEEPEST]
     sizes = [one.vector_bytes for one in shown]
     accuracies = [one.accuracy for one in shown]
-    frame = _Frame(width, (min(sizes) / 1.3, max(sizes) * 1.3), _rounded(min(accuracies), best))
+    frame = Frame(width, (min(sizes) / 1.3, max(sizes) * 1.3), roomy(min(accuracies), best), is_log=True)
     content = frame.axes([2**power for power in range(0, 24, 1 if width == WIDE else 2)], "bytes per document")
     for name, color in colors.items():
         steps = [one for one in shown if one.embedder == name and one.dtype == "float32"]
@@ -264,7 +157,7 @@ def _size_plot(comparison: Comparison, colors: dict[str, str], width: int) -> st
     drawing = frame.svg(f"Accuracy against bytes per document of {len(shown)} rows; the table has the figures", content)
     if not n_below:
         return drawing
-    return f'{drawing}<p class="small">{n_below} rows below {_percent(best - DEEPEST)} are in the table only.</p>'
+    return f'{drawing}<p class="small">{n_below} rows below {percent(best - DEEPEST)} are in the table only.</p>'
 
 
 def _speed_plot(comparison: Comparison, colors: dict[str, str], width: int) -> str:
@@ -277,7 +170,7 @@ def _speed_plot(comparison: Comparison, colors: dict[str, str], width: int) -> s
     speeds = [one.documents_per_second for one in best.values()]
     lows, highs = zip(*(one.accuracy_interval for one in best.values()), strict=True)
     low = min(*lows, chosen.accuracy)
-    frame = _Frame(width, (min(speeds) / 1.6, max(speeds) * 1.6), _rounded(low, max(highs)), height=320)
+    frame = Frame(width, (min(speeds) / 1.6, max(speeds) * 1.6), roomy(low, max(highs)), height=320, is_log=True)
     content = frame.axes(_speed_ticks(*frame.x_range), "documents per second")
     for name, one in best.items():
         x, (low, high) = frame.x(one.documents_per_second), one.accuracy_interval
@@ -291,21 +184,16 @@ def _speed_plot(comparison: Comparison, colors: dict[str, str], width: int) -> s
 
 def _mark(one: Tradeoff, x: float, y: float, color: str, shape: str) -> str:
     """Draw one row; what it is shows when it is pointed at."""
-    told = f"{one.title}: {_percent(one.accuracy)}, {one.vector_bytes:,} bytes, {one.documents_per_second:,.0f} / s"
+    told = f"{one.title}: {percent(one.accuracy)}, {one.vector_bytes:,} bytes, {one.documents_per_second:,.0f} / s"
     return (
         f'<path d="{_SHAPES[shape]}" fill="{color}" transform="translate({x:.1f} {y:.1f})">'
-        f"<title>{_escaped(told)}</title></path>"
+        f"<title>{escaped(told)}</title></path>"
     )
 
 
 def _ring(x: float, y: float) -> str:
     """Draw the ring around the recommended row."""
     return f'<circle class="chosen" cx="{x:.1f}" cy="{y:.1f}" r="8.5"/>'
-
-
-def _rounded(low: float, high: float) -> tuple[float, float]:
-    """Give accuracies some room, in steps of two points."""
-    return max(0.0, math.floor(low * 50 - 0.25) / 50), min(1.0, math.ceil(high * 50 + 0.25) / 50)
 
 
 def _speed_ticks(low: float, high: float) -> list[float]:
@@ -316,28 +204,24 @@ def _speed_ticks(low: float, high: float) -> list[float]:
 
 def _table(shown: Sequence[Tradeoff], chosen: Tradeoff, colors: dict[str, str]) -> str:
     """Lay out rows."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in _HEADER)
-    rows = "".join(_row(one, is_chosen=one == chosen, color=colors[one.embedder]) for one in shown)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    rows = [_cells(one, is_chosen=one == chosen, color=colors[one.embedder]) for one in shown]
+    return table(_HEADER, rows, chosen=[one == chosen for one in shown])
 
 
-def _row(one: Tradeoff, *, is_chosen: bool, color: str) -> str:
+def _cells(one: Tradeoff, *, is_chosen: bool, color: str) -> tuple[str, ...]:
     """Lay out one row."""
-    low, high = one.accuracy_interval
-    values = (
+    return (
+        f'<i class="dot" style="--label: {color}"></i>{escaped(one.embedder)}',
         f"{one.n_dims:,}",
         one.short_dtype,
-        _percent(one.accuracy),
-        f"{100 * low:.1f} to {100 * high:.1f}",
+        percent(one.accuracy),
+        bounds(one.accuracy_interval),
         f"{one.recall_at_10:.2f}",
         f"{one.documents_per_second:,.0f}",
         f"{one.vector_bytes:,}",
         f"{one.model_bytes / 1e6:,.1f}",
         '<b title="recommended">★ yes</b>' if is_chosen else "yes" if one.on_front else "",
     )
-    cells = "".join(f"<td>{value}</td>" for value in values)
-    kind = ' class="chosen"' if is_chosen else ""
-    return f'<tr{kind}><td><i style="--label: {color}"></i>{_escaped(one.embedder)}</td>{cells}</tr>'
 
 
 def _method(comparison: Comparison) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-_LOG_TEMPERATURE_BOUNDS = (-3.0, 3.0)
+_LARGEST_LOG_SCALE = 3.0
+_BLOCK_NUMBERS = 2_000_000
 
 
 def softmax(scores: NDArray[np.floating], temperature: float = 1.0) -> Floats:
@@ -32,6 +35,19 @@ def softmax(scores: NDArray[np.floating], temperature: float = 1.0) -> Floats:
     [[0.5, 0.5]]
     """
     return np.exp(_log_softmax(scores, temperature))
+
+
+def sigmoid(scores: NDArray[np.floating], temperature: float = 1.0) -> Floats:
+    """Turn each score into a probability of its own, the same shape.
+
+    Examples
+    --------
+    >>> sigmoid(np.array([[0.0, -1000.0]])).tolist()
+    [[0.5, 0.0]]
+    """
+    scaled = np.asarray(scores, dtype=np.float64) / temperature
+    small = np.exp(-np.abs(scaled))
+    return np.asarray(np.where(scaled >= 0, 1.0, small) / (1.0 + small))
 
 
 def log_losses(scores: NDArray[np.floating], y: Ints, temperature: float = 1.0) -> Floats:
@@ -65,31 +81,56 @@ def fit_temperature(scores: NDArray[np.floating], y: Ints) -> float:
     Platt (1999), Probabilistic outputs for support vector machines, section 2.2
     Guo et al. (2017), On Calibration of Modern Neural Networks, https://arxiv.org/abs/1706.04599
     """
-    from scipy.optimize import minimize_scalar
+    return 1.0 / float(fit_scales([scores], y)[0])
 
+
+def fit_scales(scores: Sequence[NDArray[np.floating]], y: Ints) -> Floats:
+    """Find how much each of several held-out scores should count in their sum.
+
+    Parameters
+    ----------
+    scores : sequence of ndarray, each of shape (n_documents, n_classes)
+        Scores of heads that were not trained on these documents.
+    y : ndarray of int, shape (n_documents,)
+        True classes, as column numbers.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_scores,)
+        Factors of the scores with which the softmax of their sum has the lowest log loss, smoothed as in
+        `fit_temperature`. A single one lies in [exp(-3), exp(3)]; of several, some may be 0, but not all.
+
+    Notes
+    -----
+    With one matrix this is temperature scaling; with several it is stacking without an intercept
+    (Wolpert 1992, https://doi.org/10.1016/S0893-6080(05)80023-1), and the sum is calibrated at once.
+    """
+    from scipy.optimize import minimize
+
+    n_scores = len(scores)
     if len(y) == 0:
-        return 1.0
-    doubt = 1.0 / (len(y) + 2.0)
-
-    def smoothed_loss(log_temperature: float) -> float:
-        logs = _log_softmax(scores, float(np.exp(log_temperature)))
-        return float(-(1 - doubt) * logs[np.arange(len(y)), y].mean() - doubt * logs.mean())
-
-    found = minimize_scalar(
-        smoothed_loss,
-        bounds=_LOG_TEMPERATURE_BOUNDS,
-        method="bounded",
+        return np.full(n_scores, 1.0 / n_scores)
+    least = np.exp(-_LARGEST_LOG_SCALE) if n_scores == 1 else 0.0
+    found = minimize(
+        _smoothed_loss,
+        np.full(n_scores, 1.0 / n_scores),
+        args=(scores, y),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(least, np.exp(_LARGEST_LOG_SCALE))] * n_scores,
+        options={"ftol": 1e-12, "gtol": 1e-7},
     )
-    return float(np.exp(found.x))
+    factors = np.asarray(found.x, dtype=np.float64)
+    return factors if factors.any() else np.full(n_scores, np.exp(-_LARGEST_LOG_SCALE) / n_scores)
 
 
-def cross_fitted_proba(scores: NDArray[np.floating], y: Ints, folds: Ints) -> Floats:
+def cross_fitted_proba(scores: Sequence[NDArray[np.floating]], y: Ints, folds: Ints) -> Floats:
     """Calibrate held-out scores without using a document's own fold.
 
     Parameters
     ----------
-    scores : ndarray, shape (n_documents, n_classes)
-        Out-of-fold scores.
+    scores : sequence of ndarray, each of shape (n_documents, n_classes)
+        Out-of-fold scores, to be added up as `fit_scales` finds.
     y : ndarray of int, shape (n_documents,)
         True classes.
     folds : ndarray of int, shape (n_documents,)
@@ -98,14 +139,40 @@ def cross_fitted_proba(scores: NDArray[np.floating], y: Ints, folds: Ints) -> Fl
     Returns
     -------
     ndarray of float64, shape (n_documents, n_classes)
-        For each fold, the temperature comes from the other folds; this is what metrics are honest on.
+        For each fold, the factors come from the other folds; this is what metrics are honest on.
     """
-    proba = np.empty(scores.shape, dtype=np.float64)
+    proba = np.empty(scores[0].shape, dtype=np.float64)
     for fold in np.unique(folds):
         held_out = folds == fold
         others = ~held_out if (~held_out).any() else held_out
-        proba[held_out] = softmax(scores[held_out], fit_temperature(scores[others], y[others]))
+        factors = fit_scales([one[others] for one in scores], y[others])
+        proba[held_out] = softmax(_weighted_sum([one[held_out] for one in scores], factors))
     return proba
+
+
+def _smoothed_loss(factors: Floats, scores: Sequence[NDArray[np.floating]], y: Ints) -> tuple[float, Floats]:
+    """Return the log loss against smoothed targets, and its gradient by the factors; a block of rows at a time."""
+    n, n_classes = scores[0].shape
+    doubt = 1.0 / (n + 2.0)
+    loss, gradient = 0.0, np.zeros(len(scores))
+    for start in range(0, n, max(1, _BLOCK_NUMBERS // n_classes)):
+        rows = slice(start, start + max(1, _BLOCK_NUMBERS // n_classes))
+        parts = [np.asarray(one[rows], dtype=np.float64) for one in scores]
+        logs = _log_softmax(_weighted_sum(parts, factors), 1.0)
+        wrong = np.exp(logs) - doubt / n_classes
+        own = np.arange(len(logs)), y[rows]
+        wrong[own] -= 1 - doubt
+        loss -= (1 - doubt) * logs[own].sum() + doubt * logs.mean(axis=1).sum()
+        gradient += [float((wrong * part).sum()) for part in parts]
+    return loss / n, gradient / n
+
+
+def _weighted_sum(scores: Sequence[NDArray[np.floating]], factors: Floats) -> Floats:
+    """Add scores up, each times its factor."""
+    total = np.zeros(scores[0].shape, dtype=np.float64)
+    for one, factor in zip(scores, factors, strict=True):
+        total += factor * one
+    return total
 
 
 def _log_softmax(scores: NDArray[np.floating], temperature: float) -> Floats:

@@ -14,6 +14,8 @@ from classifier.analysis.confidence import Floats, Ints
 
 N_BINS = 15
 N_RESAMPLES = 1000
+MOST_MATRIX_LABELS = 300
+MOST_CONFUSED = 1000
 _SMALLEST_PROBABILITY = 1e-12
 _Z95 = 1.959963984540054
 
@@ -98,8 +100,20 @@ class Evaluation:
     unknown_labels: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return asdict(self)
+        """Return plain values, ready for JSON.
+
+        Above 300 labels, whose matrix would take megabytes, ``confusion`` is empty, and ``confused`` lists row, column
+        and number of the most frequent errors instead.
+        """
+        values = asdict(self)
+        if len(self.labels) <= MOST_MATRIX_LABELS:
+            return values
+        errors = np.array(self.confusion)
+        np.fill_diagonal(errors, 0)
+        rows, columns = np.nonzero(errors)
+        order = np.argsort(-errors[rows, columns], kind="stable")[:MOST_CONFUSED]
+        triples = zip(rows[order], columns[order], errors[rows[order], columns[order]], strict=True)
+        return values | {"confusion": [], "confused": [[int(number) for number in triple] for triple in triples]}
 
 
 def evaluate(
@@ -157,6 +171,17 @@ def evaluate(
         reliability=bins,
         unknown_labels=unknown,
     )
+
+
+def score_answers(answers: Ints, truth: Ints, n_classes: int) -> tuple[float, float]:
+    """Return accuracy and macro-F1 of answers, both in [0, 1]; arrays of shape (n_documents,), at least one.
+
+    Examples
+    --------
+    >>> score_answers(np.array([0, 0]), np.array([0, 1]), 2)
+    (0.5, 0.3333333333333333)
+    """
+    return float((answers == truth).mean()), _macro_f1(_per_class(_confusion(truth, answers, n_classes)))
 
 
 def wilson_interval(n_successes: int, n: int) -> tuple[float, float]:

@@ -1,14 +1,30 @@
-"""The model card: what a model is, how good it is and where it must not be trusted, in Markdown."""
+"""The model card: what a model is, how good it is and where it must not be trusted, in Markdown; a report in short."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from classifier.analysis.report_words import (
+    METRICS,
+    Facts,
+    audit_counts,
+    headline,
+    is_cross_validated,
+    learning_sentence,
+    limit_sentences,
+    method_name,
+    percent,
+    simpler_methods,
+    source_of,
+    summary_sentences,
+    targets_of,
+)
 
 _SHOWN_LABELS = 200
 
 
-def render_card(title: str, facts: Mapping[str, Any]) -> str:
+def render_card(title: str, facts: Facts) -> str:
     """Write the card of a model.
 
     Parameters
@@ -24,76 +40,140 @@ def render_card(title: str, facts: Mapping[str, Any]) -> str:
         Markdown.
     """
     contract, data = facts["contract"], facts["data"]
+    checksum = f", SHA-256 `{_plain(data['sha256'])[:16]}…`" if data["sha256"] else ""
+    version = _plain(facts["libraries"]["document-classifier"])
     lines = [
         f"# Model card: {_plain(title)}",
+        *_paragraphs(summary_sentences(title, facts)),
         "",
-        f"- Trained: {facts['created']} by document-classifier {facts['libraries']['document-classifier']}",
-        f"- Data: {data['n_documents']:,} documents" + _origin(data),
+        f"- Trained: {_plain(facts['created'])} by document-classifier {version}",
+        f"- Data: {data['n_documents']:,} documents{' ' if data['file'] else ', '}{_plain(source_of(facts))}{checksum}",
         (
-            f"- Encoder: {_plain(contract['model_id'])}, {contract['dimension']} dimensions, "
-            f"window {contract['max_tokens']} tokens; longer texts are read whole, window by window"
+            f"- Encoder: {_plain(contract['model_id'])}, {_plain(contract['dimension'])} dimensions, window "
+            f"{_plain(contract['max_tokens'])} tokens; longer texts are read whole, window by window"
         ),
-        f"- Head: {facts['head']}, C = {facts['inverse_regularisation']:g}, temperature {facts['temperature']:.3f}",
+        (
+            f"- Head: {_plain(facts['head'])}, C = {facts['inverse_regularisation']:g}, "
+            f"temperature {facts['temperature']:.3f}"
+        ),
         "",
         *_metric_lines(facts.get("metrics"), facts.get("measured_on", "")),
+        *_method_lines(facts),
+        *_review_lines(facts),
+        *_more_lines(facts),
         "## Before you rely on it",
         "",
-        "- A confidence is a calibrated probability for texts like the training documents; it says nothing of others.",
-        "- It always answers with one of its labels, also where none fits: read what is unsure.",
-        "- Words written only with characters that the encoder does not know are not seen; the used share says so.",
-        "- Do not use it alone for decisions about people.",
+        *[f"- {_plain(sentence)}" for sentence in limit_sentences(facts)],
         *[f"- Noticed in the training data: {_plain(warning)}" for warning in facts["warnings"]],
         "",
     ]
     return "\n".join(lines)
 
 
-def _origin(data: Mapping[str, Any]) -> str:
-    """Name the training file, where there was one."""
-    return f" of {_plain(data['file'])}, SHA-256 `{data['sha256'][:16]}…`" if data["file"] else ", given from Python"
+def _paragraphs(sentences: Iterable[str]) -> Iterator[str]:
+    """Set sentences apart."""
+    for sentence in sentences:
+        yield from ("", _plain(sentence))
 
 
 def _metric_lines(metrics: Mapping[str, Any] | None, measured_on: str) -> list[str]:
     """Return the section on quality."""
     if metrics is None:
         return ["## Quality", "", "Not measured: no label has two documents.", ""]
-    rows = [
-        ("accuracy", _with_interval(metrics, "accuracy"), f"{metrics['majority_accuracy']:.3f}"),
-        ("macro-F1", _with_interval(metrics, "macro_f1"), f"{metrics['majority_macro_f1']:.3f}"),
-        ("log loss", f"{metrics['log_loss']:.3f}", ""),
-        ("Brier score", f"{metrics['brier']:.3f}", ""),
-        ("calibration error (ECE)", f"{metrics['ece']:.3f}", ""),
-    ]
-    per_class = list(metrics["per_class"].items())
-    more = len(per_class) - _SHOWN_LABELS
+    shown = [(name, word) for name, word, _ in METRICS if metrics.get(name) is not None]
+    majority = [metrics.get(f"majority_{name}") for name, _ in shown]
+    measured = f"{metrics['n_documents']:,} documents: " if "n_documents" in metrics else ""
     return [
         "## Quality",
         "",
-        f"Measured on {metrics['n_documents']:,} documents: {measured_on}.",
+        f"Measured on {measured}{_plain(measured_on)}.",
         "",
-        "| metric | value (95 % interval) | always the most frequent label |",
-        "|---|---|---|",
-        *[f"| {name} | {value} | {baseline} |" for name, value, baseline in rows],
-        "",
-        "| label | documents | precision | recall | F1 |",
-        "|---|---|---|---|---|",
-        *[
-            f"| {_plain(label)} | {scores['n_documents']:,} | {scores['precision']:.2f} "
-            f"| {scores['recall']:.2f} | {scores['f1']:.2f} |"
-            for label, scores in per_class[:_SHOWN_LABELS]
-        ],
-        *([f"| … and {more} more | | | | |"] if more > 0 else []),
-        "",
+        *_table(
+            ("metric", "value (95 % interval)", "always the most frequent label"),
+            [
+                (word, _with_interval(metrics, name), "" if baseline is None else f"{baseline:.3f}")
+                for (name, word), baseline in zip(shown, majority, strict=True)
+            ],
+        ),
+        *_class_lines(metrics.get("per_class") or {}),
     ]
 
 
+def _class_lines(per_class: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the labels, the weakest first."""
+    ranked = sorted(per_class.items(), key=lambda item: (item[1]["f1"], item[0]))
+    more = len(ranked) - _SHOWN_LABELS
+    rows = [
+        (
+            _plain(label),
+            f"{scores['n_documents']:,}",
+            *(f"{scores[name]:.2f}" for name in ("precision", "recall", "f1")),
+        )
+        for label, scores in ranked[:_SHOWN_LABELS]
+    ]
+    if more > 0:
+        rows.append((f"… and {more} more", "", "", "", ""))
+    return _table(("label", "documents", "precision", "recall", "F1"), rows) if rows else []
+
+
+def _method_lines(facts: Facts) -> list[str]:
+    """Return what simpler methods reach."""
+    name = headline(facts.get("metrics") or {})
+    rows = [
+        (_plain(method_name(str(one["name"]))), _with_interval(one, name), f"{one['n_documents']:,}")
+        for one in simpler_methods(facts)
+        if headline(one) == name
+    ]
+    if not rows:
+        return []
+    where = "" if is_cross_validated(facts) else ", measured on held-out training documents"
+    return [f"Simpler methods{where}:", "", *_table(("method", "value (95 % interval)", "documents"), rows)]
+
+
+def _review_lines(facts: Facts) -> list[str]:
+    """Return what a person has to read for answers to be right more often."""
+    costs = (facts.get("review") or {}).get("costs")
+    if not costs:
+        return []
+    rows = []
+    for aim, one in zip(targets_of(costs), costs, strict=True):
+        wanted, right = "" if aim is None else f"{100 * aim:.0f} %", one["accuracy_answered"]
+        rows.append(
+            (wanted, "", "everything", "not reached")
+            if right is None
+            else (wanted, f"{one['threshold']:.2f}", percent(one["review_fraction"]), percent(right))
+        )
+    header = ("wanted", "confidence from", "a person reads", "right among the rest")
+    return ["## What review costs", "", *_table(header, rows)]
+
+
+def _more_lines(facts: Facts) -> list[str]:
+    """Return what more documents would give, how large sets are, and what the training documents need."""
+    told = [learning_sentence(facts)]
+    told += [
+        f"Sets that shall hold the true label in {percent(one['confidence_level'])} did so in "
+        f"{percent(one['coverage'])}, with {one['mean_size']:.2f} labels on average."
+        for one in facts.get("sets") or ()
+    ]
+    counts = ", ".join(f"{count:,} {what}" for what, count in audit_counts(facts) if count)
+    told += [f"What deserves a look in the training documents: {counts}."] if counts else []
+    lines = [f"- {_plain(sentence)}" for sentence in told if sentence]
+    return ["## Also measured", "", *lines, ""] if lines else []
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lay out rows, and leave a blank line behind them."""
+    rule = "|" + "---|" * len(header)
+    return [f"| {' | '.join(header)} |", rule, *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
 def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
-    """Return a value with its interval."""
-    low, high = metrics[f"{name}_interval"]
-    return f"{metrics[name]:.3f} ({low:.3f} to {high:.3f})"
+    """Return a value with its interval, where it has one."""
+    interval = metrics.get(f"{name}_interval")
+    return f"{metrics[name]:.3f}" + (" ({:.3f} to {:.3f})".format(*interval) if interval else "")
 
 
 def _plain(text: object) -> str:
     """Keep a user's string from acting as Markdown or HTML."""
-    escaped = "".join("\\" + character if character in r"\`*_{}[]|#!" else character for character in str(text))
+    escaped = "".join("\\" + character if character in r"\`*_{}[]|#!~" else character for character in str(text))
     return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())

@@ -14,11 +14,13 @@ from typing import Annotated
 import typer
 
 from classifier import __version__
+from classifier.cli.auditing import audit
 from classifier.cli.comparing import compare
 from classifier.cli.embedding import embed
 from classifier.cli.models import models_app
 from classifier.cli.output import EXIT_INTERRUPTED, EXIT_MISTAKE, say
 from classifier.cli.predicting import predict, similar
+from classifier.cli.reporting import report
 from classifier.cli.training import evaluate, train
 from classifier.cli.upkeep import cache_app, doctor
 from classifier.errors import CacheWarning, ClassifierError, EmptyTextWarning, TrainingDataWarning
@@ -33,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, similar, embed, compare, doctor):
+for command in (train, evaluate, predict, similar, audit, report, embed, compare, doctor):
     app.command()(command)
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from classifier.datamodels import EncoderOptions, Settings
+from classifier.datamodels import EncoderOptions, ReviewPolicy, Settings
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@VERSION, or the folder of a model.")]
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL, Parquet, a folder of .txt, or -.")]
@@ -30,6 +30,24 @@ Backend = Annotated[str, typer.Option(help="What runs the encoder: auto, openvin
 Precision = Annotated[str, typer.Option(help="Arithmetic of the encoder: auto, f32, bf16 or int8.")]
 UseCache = Annotated[bool, typer.Option("--cache/--no-cache", help="Look up vectors of texts embedded before.")]
 Encoding = Annotated[str | None, typer.Option("--encoding", help="Encoding of the file [found].")]
+
+TargetAccuracy = Annotated[
+    float | None,
+    typer.Option("--target-accuracy", help="Share of the answers that stand alone which shall be right, as 0.98."),
+]
+ReviewBudget = Annotated[
+    int | None, typer.Option("--review-budget", min=0, help="How many documents of the file a person can read.")
+]
+MinConfidence = Annotated[float | None, typer.Option("--min-confidence", help="Answers below it are unsure [0.5].")]
+
+
+def review_of(
+    target_accuracy: float | None = None, review_budget: int | None = None, min_confidence: float | None = None
+) -> ReviewPolicy:
+    """Take at most one way to say which answers go to a person."""
+    if sum(value is not None for value in (target_accuracy, review_budget, min_confidence)) > 1:
+        raise typer.BadParameter("give one of --target-accuracy, --review-budget and --min-confidence")
+    return ReviewPolicy(target_accuracy=target_accuracy, review_budget=review_budget, min_confidence=min_confidence)
 
 
 def settings_of(

@@ -17,17 +17,21 @@ from classifier.cli.options import (
     Backend,
     Encoding,
     IdColumn,
+    MinConfidence,
     ModelArgument,
     ModelsDir,
     Precision,
+    ReviewBudget,
+    TargetAccuracy,
     TextColumn,
     UseCache,
     Vectors,
     input_path,
+    review_of,
     settings_of,
 )
 from classifier.cli.output import finish, print_notes, show
-from classifier.datamodels import Settings
+from classifier.datamodels import ReviewPolicy, Settings
 from classifier.errors import lookup
 from classifier.reports import BatchReport, Columns
 
@@ -52,6 +56,9 @@ def predict(
     ] = None,
     embeddings: Vectors = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="Also write the K most probable labels, as JSON.")] = None,
+    target_accuracy: TargetAccuracy = None,
+    review_budget: ReviewBudget = None,
+    min_confidence: MinConfidence = None,
     text_column: TextColumn = None,
     id_column: IdColumn = None,
     models_dir: ModelsDir = None,
@@ -63,23 +70,25 @@ def predict(
 ) -> None:
     """Give one text, or every row of a file, its label with a calibrated confidence."""
     settings = settings_of(models_dir, backend, precision, use_cache)
+    review = review_of(target_accuracy, review_budget, min_confidence)
     if (text is None) == (file is None):
         raise typer.BadParameter("give either a FILE or --text")
     if text is not None:
-        if any(value is not None for value in (output, output_format, top_k, embeddings)):
-            raise typer.BadParameter("-o, --format, --top-k and --embeddings go with a FILE, not with --text")
-        _predict_text(model, text, settings, as_json)
+        if any(value is not None for value in (output, output_format, top_k, embeddings, review_budget)):
+            options = "-o, --format, --top-k, --embeddings and --review-budget"
+            raise typer.BadParameter(f"{options} go with a FILE, not with --text")
+        _predict_text(model, text, settings, review, as_json)
         return
     columns = Columns(text_column, None, id_column, encoding)
     target = None if output in {None, "-"} else Path(str(output))
-    _predict_file(model, str(file), target, settings, columns, output_format, top_k, embeddings, as_json)
+    _predict_file(model, str(file), target, settings, columns, output_format, top_k, review, embeddings, as_json)
 
 
-def _predict_text(model: str, text: str, settings: Settings, as_json: bool) -> None:
+def _predict_text(model: str, text: str, settings: Settings, review: ReviewPolicy, as_json: bool) -> None:
     """Answer for one text."""
     from classifier import workflows
 
-    prediction = workflows.predict_text(model, text, settings)
+    prediction = workflows.predict_text(model, text, settings, review=review)
     show(terminal.prediction_lines(prediction), asdict(prediction), as_json)
 
 
@@ -91,6 +100,7 @@ def _predict_file(
     columns: Columns,
     output_format: str | None,
     top_k: int | None,
+    review: ReviewPolicy,
     embeddings: str | None,
     as_json: bool,
 ) -> None:
@@ -111,6 +121,7 @@ def _predict_file(
             embeddings=embeddings,
             columns=columns,
             top_k=top_k,
+            review=review,
             progress=sys.stderr.isatty(),
         )
     print_notes(report.notes)

@@ -26,7 +26,7 @@ from classifier.cli.options import (
     settings_of,
 )
 from classifier.cli.output import finish, print_notes, show
-from classifier.reports import Columns
+from classifier.reports import Columns, EvaluationReport
 
 
 def train(
@@ -42,6 +42,9 @@ def train(
     test_file: Annotated[
         str | None, typer.Option(help="Labelled file to measure on [cross-validation on FILE].")
     ] = None,
+    normalise_labels: Annotated[
+        bool, typer.Option("--normalise-labels", help="Write labels alike that differ only by case or spaces.")
+    ] = False,
     models_dir: ModelsDir = None,
     backend: Backend = "auto",
     precision: Precision = "auto",
@@ -65,6 +68,7 @@ def train(
             embedder=embedder,
             embeddings=embeddings,
             test_file=test_file,
+            normalise_labels=normalise_labels,
             seed=seed,
             promote=promote,
             progress=sys.stderr.isatty(),
@@ -102,21 +106,25 @@ def evaluate(
             columns=Columns(text_column, label_column, id_column, encoding),
             progress=sys.stderr.isatty(),
         )
-    left_out = [
-        f"{count:,} {what}"
-        for count, what in (
-            (report.n_unlabelled, "without a label"),
-            (report.n_empty, "with nothing to read"),
-            (report.n_rejected, "rejected"),
-        )
-        if count
-    ]
-    print_notes([*report.notes, *([f"Left out of the metrics: {', '.join(left_out)}."] if left_out else [])])
+    print_notes([*report.notes, *_left_out(report)])
     values = report.evaluation.to_dict() | {
+        "n_leaked": report.n_leaked,
+        "without_leaked": report.without_leaked.to_dict() if report.without_leaked else None,
         "n_unlabelled": report.n_unlabelled,
         "n_empty": report.n_empty,
         "n_rejected": report.n_rejected,
         "rejected_file": report.rejected_file,
     }
-    show(terminal.evaluation_lines(report.evaluation), values, as_json)
+    show(terminal.measured_lines(report), values, as_json)
     finish(report.n_rejected, report.rejected_file)
+
+
+def _left_out(report: EvaluationReport) -> list[str]:
+    """Tell which rows are not in the metrics."""
+    counts = (
+        (report.n_unlabelled, "without a label"),
+        (report.n_empty, "with nothing to read"),
+        (report.n_rejected, "rejected"),
+    )
+    found = [f"{count:,} {what}" for count, what in counts if count]
+    return [f"Left out of the metrics: {', '.join(found)}."] if found else []

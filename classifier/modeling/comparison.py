@@ -29,7 +29,10 @@ from classifier.embedding.quantization import DTYPES, rounded, vector_bytes
 from classifier.embedding.reduction import principal_components, project
 from classifier.errors import EmbedderError, TrainingDataError
 from classifier.files import file_sha256
-from classifier.modeling.head import ALWAYS_IN_TRAINING, LinearHead, assign_folds, fit_logistic, fit_parts
+from classifier.modeling.folds import ALWAYS_IN_TRAINING, assign_folds
+from classifier.modeling.head import LinearHead
+from classifier.modeling.race import fit_logistic
+from classifier.modeling.solvers import fit_parts
 from classifier.modeling.training_data import TrainingData, check_training_data
 
 DEFAULT_EMBEDDERS = (

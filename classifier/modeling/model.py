@@ -5,21 +5,28 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from classifier.analysis.audit import Audit, audit
 from classifier.analysis.confidence import Floats
 from classifier.analysis.evaluation import Evaluation, evaluate
+from classifier.analysis.scope import leave_out_similarity
 from classifier.embedding.contract import Embeddings, HasState, Recipe
 from classifier.embedding.embedders import load_embedder
 from classifier.errors import TrainingDataError, TrainingDataWarning, lookup
 from classifier.modeling import persistence
-from classifier.modeling.head import ALWAYS_IN_TRAINING, HEADS, Refit
+from classifier.modeling.decisions import scope_limit
+from classifier.modeling.findings import baseline_scores, review_facts, set_facts
+from classifier.modeling.folds import ALWAYS_IN_TRAINING
+from classifier.modeling.held_out import HeldOut
 from classifier.modeling.predictor import Predictor
+from classifier.modeling.race import HEADS, HeadFit, Refit
 from classifier.modeling.training_data import TrainingData, check_training_data
 
 
@@ -30,8 +37,9 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
     ----------
     embedder : str or Embedder, default='default'
         A name or folder for `load_embedder`, or an embedder that is already loaded.
-    head : str, default='logistic'
-        A name of `classifier.modeling.head.HEADS`.
+    head : str, default='hybrid'
+        A name of `classifier.modeling.race.HEADS`: ``hybrid`` reads the embedding and the words, ``logistic`` the
+        embedding alone.
     seed : int, default=0
         Decides the cross-validation folds; equal seeds give equal models.
     options : EncoderOptions or None
@@ -43,9 +51,15 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         The labels, sorted; columns of `predict_proba`.
     head_ : LinearHead
         The trained head.
+    lexicon_ : Lexicon or None
+        What turns texts into the sparse half of the head's features; None where it reads embeddings alone.
+    held_out_ : HeldOut
+        How each training document fared while it was held out.
     evaluation_ : Evaluation or None
         Cross-validated metrics of the training documents; None where no label has two documents, and after
         `load`: what was stored is in ``facts_["metrics"]``.
+    audit_ : Audit
+        What deserves a look among the training documents; not stored but for a summary.
     documents_ : sequence of Document
         The documents it was trained on, behind `similar`.
     embeddings_ : ndarray of float32, shape (n_documents, n_dims)
@@ -69,6 +83,7 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
     """
 
     evaluation_: Evaluation | None = None
+    audit_: Audit
 
     def fit(
         self, texts: Sequence[str], labels: Sequence[str], *, ids: Sequence[str] | None = None, progress: bool = False
@@ -117,26 +132,16 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         for message in data.warnings:
             warnings.warn(message, TrainingDataWarning, stacklevel=2)
         refit = None if recipe is None or not recipe.learns_words else _refit(recipe, data.texts, self.seed)
-        fitted = train(embeddings, data.y, groups=data.groups, seed=self.seed, refit=refit)
+        fitted = train(embeddings, data.y, texts=data.texts, groups=data.groups, seed=self.seed, refit=refit)
         self.classes_ = np.array(data.classes, dtype=object)
         self._embedder = embedder
         self.contract_ = embedder.contract
         self.embedder_state_ = embedder.state() if isinstance(embedder, HasState) else {}
-        self.head_ = fitted.head
+        self.head_, self.lexicon_ = fitted.head, fitted.lexicon
         self.embeddings_, self.document_labels_ = embeddings, data.y
         self.documents_ = data.documents()
         self.warnings_ = data.warnings
-        measured = fitted.folds != ALWAYS_IN_TRAINING
-        self.evaluation_ = _cross_validated(data, fitted.held_out_proba, measured, self.seed)
-        self.facts_ = {
-            "head": self.head,
-            "seed": self.seed,
-            "data": {"n_documents": len(data.texts), "file": "", "sha256": ""},
-            "race": {str(c): loss for c, loss in fitted.race.items()},
-            "inverse_regularisation": fitted.inverse_regularisation,
-            "measured_on": f"{fitted.n_folds}-fold cross-validation of the training documents",
-            "metrics": None if self.evaluation_ is None else self.evaluation_.to_dict(),
-        }
+        self.facts_ = {"head": self.head, "seed": self.seed, **self._findings(data, fitted)}
         self.seconds_ = {
             "loading the encoder": loaded - started,
             "embedding": embedded - loaded,
@@ -144,6 +149,26 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         }
         self.__dict__.pop("_index", None)
         return self
+
+    def _findings(self, data: TrainingData, fitted: HeadFit) -> dict[str, Any]:
+        """Keep how documents fared while they were held out, and return what is stored of it with the model."""
+        measured, proba = fitted.folds != ALWAYS_IN_TRAINING, fitted.held_out_proba
+        self.audit_ = audit(data.texts, data.labels, data.classes, self.embeddings_, proba, measured)
+        similarity = leave_out_similarity(self.embeddings_, data.groups)
+        self.held_out_ = HeldOut.of(proba, data.y, measured, similarity)
+        self.evaluation_ = _cross_validated(data, proba, measured, self.seed)
+        return {
+            "data": {"n_documents": len(data.texts), "file": "", "sha256": ""},
+            "race": [asdict(entrant) for entrant in fitted.race],
+            "inverse_regularisation": fitted.inverse_regularisation,
+            "scope_limit": scope_limit(self.held_out_),
+            "audit": self.audit_.summary(),
+            "baselines": baseline_scores(fitted.baselines, self.embeddings_, data.y, fitted.folds, seed=self.seed),
+            "review": review_facts(proba, data.y, measured),
+            "sets": set_facts(proba, data.y, fitted.folds),
+            "measured_on": f"{fitted.n_folds}-fold cross-validation of the training documents",
+            "metrics": None if self.evaluation_ is None else self.evaluation_.to_dict(),
+        }
 
     def save(self, folder: str | Path) -> Path:
         """Write the model as a new folder, whole or not at all, and return it.

@@ -16,7 +16,10 @@ from classifier.embedding.contract import EmbeddingContract
 from classifier.embedding.embedders import lasting_name, name_of
 from classifier.errors import BundleRefusedError
 from classifier.modeling.colors import label_colors
-from classifier.modeling.head import HEADS, LinearHead
+from classifier.modeling.head import LexicalWeights, LinearHead
+from classifier.modeling.held_out import HeldOut
+from classifier.modeling.lexical import Lexicon
+from classifier.modeling.race import HEADS
 from classifier.storage.bundle import Bundle, load_bundle, save_bundle
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ def save(model: Predictor, folder: Path) -> Path:
         "contract": model.contract_.to_dict(),
         "labels": [{"name": label, "color": colors[label]} for label in labels],
         "temperature": model.head_.temperature,
+        "n_words": len(model.lexicon_.words) if model.lexicon_ else 0,
         "warnings": list(model.warnings_),
     }
     arrays: dict[str, np.ndarray] = {
@@ -57,6 +61,9 @@ def save(model: Predictor, folder: Path) -> Path:
         "intercept": model.head_.intercept,
         "embeddings": model.embeddings_,
         "document_labels": model.document_labels_,
+        "held_out": model.held_out_.to_array(),
+        "label_matrix": np.zeros((0, len(labels)), dtype=np.uint8),
+        **_lexical_arrays(model.head_, model.lexicon_),
     }
     title = f"{folder.parent.name}, version {folder.name}"
     card = render_card(title, facts)
@@ -72,25 +79,77 @@ def load(kind: type[Model], folder: Path, options: EncoderOptions | None = None)
         contract = EmbeddingContract.from_dict(facts["contract"])
         labels = [_text(label["name"]) for label in facts["labels"]]
         name, head_name, seed = _text(facts["embedder"]), _known_head(facts["head"]), int(facts["seed"])
-        temperature = float(facts["temperature"])
+        temperature, n_words = float(facts["temperature"]), int(facts.get("n_words", 0))
         warnings = tuple(_text(warning) for warning in facts["warnings"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BundleRefusedError(folder, f"its manifest does not describe a model ({error})") from error
-    head = LinearHead(
-        np.array(bundle.arrays["coef"], dtype=np.float32),
-        np.array(bundle.arrays["intercept"], dtype=np.float32),
-        temperature,
-    )
+    coef, intercept = (np.array(bundle.arrays[name], dtype=np.float32) for name in ("coef", "intercept"))
+    try:
+        lexicon, lexical = _lexical_half(bundle.arrays, n_words, len(labels))
+        held_out = _held_out(bundle.arrays)
+    except ValueError as error:
+        raise BundleRefusedError(folder, str(error)) from error
+    head = LinearHead(coef, intercept, temperature, lexical)
     document_labels = np.array(bundle.arrays["document_labels"], dtype=np.intp)
     _check_shapes(folder, labels, contract, head, bundle.arrays["embeddings"].shape, document_labels)
     model = kind(name, head=head_name, seed=seed, options=options)
     model.classes_ = np.array(labels, dtype=object)
     model.head_, model.contract_, model.warnings_ = head, contract, warnings
+    model.lexicon_, model.held_out_ = lexicon, held_out
     model.embeddings_ = bundle.arrays["embeddings"]
     model.document_labels_, model.documents_ = document_labels, bundle.documents
     model.embedder_state_ = bundle.embedder_state
     model.facts_ = facts
     return model
+
+
+def _lexical_arrays(head: LinearHead, lexicon: Lexicon | None) -> dict[str, np.ndarray]:
+    """Return the arrays of the sparse half; empty ones where there is none."""
+    n_classes = len(head.coef)
+    if lexicon is None or head.lexical is None:
+        empty = np.zeros(0, dtype=np.float32)
+        return {
+            "lexical_coef": empty.reshape(0, n_classes),
+            "lexical_intercept": np.zeros(n_classes, dtype=np.float32),
+            "lexical_idf": empty,
+            "lexical_terms": np.zeros(0, dtype=np.uint8),
+        }
+    return {
+        "lexical_coef": head.lexical.coef,
+        "lexical_intercept": head.lexical.intercept,
+        "lexical_idf": lexicon.idf,
+        "lexical_terms": np.frombuffer("\n".join(lexicon.terms).encode("utf-8"), dtype=np.uint8),
+    }
+
+
+def _lexical_half(
+    arrays: dict[str, np.ndarray], n_words: int, n_classes: int
+) -> tuple[Lexicon | None, LexicalWeights | None]:
+    """Return terms and weights of the sparse half; None where there is none, as in formats 1 and 2."""
+    if not len(arrays.get("lexical_idf", ())):
+        return None, None
+    coef, intercept, idf = (arrays[f"lexical_{name}"] for name in ("coef", "intercept", "idf"))
+    try:
+        terms = arrays["lexical_terms"].tobytes().decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError("its words are no text") from error
+    if not len(terms) == len(idf) == len(coef) or not 0 <= n_words <= len(terms):
+        raise ValueError("its words and their weights differ in number")
+    if coef.shape[1] != n_classes or intercept.shape != (n_classes,):
+        raise ValueError("the weights of its words do not belong to its labels")
+    if not all(np.isfinite(array).all() for array in (coef, intercept, idf)):
+        raise ValueError("the weights of its words are not finite")
+    weights = LexicalWeights(coef, np.array(intercept, dtype=np.float32))
+    return Lexicon(terms[:n_words], terms[n_words:], idf), weights
+
+
+def _held_out(arrays: dict[str, np.ndarray]) -> HeldOut:
+    """Return how training documents fared while they were held out; unknown in formats 1 and 2."""
+    n_documents = len(arrays["embeddings"])
+    found = arrays.get("held_out", HeldOut.never(n_documents).to_array())
+    if len(found) != n_documents:
+        raise ValueError("its documents and their held-out answers differ in number")
+    return HeldOut.from_array(found)
 
 
 def _check_shapes(

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Floats
-from classifier.datamodels import STATUS_EMPTY, STATUS_OK, Document, EncoderOptions, Neighbor, Prediction
+from classifier.analysis.conformal import prediction_sets
+from classifier.analysis.scope import nearest_similarity
+from classifier.datamodels import STATUS_EMPTY, Document, EncoderOptions, Neighbor, Prediction, ReviewPolicy
 from classifier.embedding.contract import (
     FULL_PRECISIONS,
     Embedder,
@@ -26,8 +28,11 @@ from classifier.embedding.contract import (
 from classifier.embedding.embedders import DEFAULT_EMBEDDER, load_embedder
 from classifier.embedding.engine import AUTO
 from classifier.errors import EmptyTextWarning, NotFittedError, NotTextError, UnfittedEmbedderError, UnknownNameError
-from classifier.modeling import persistence
+from classifier.modeling import decisions, persistence
+from classifier.modeling.decisions import DEFAULT_MIN_CONFIDENCE
 from classifier.modeling.head import LinearHead
+from classifier.modeling.held_out import HeldOut
+from classifier.modeling.lexical import Lexicon
 from classifier.modeling.neighbors import NeighborIndex
 
 
@@ -38,8 +43,9 @@ class Predictor:
     ----------
     embedder : str or Embedder, default='default'
         A name or folder for `load_embedder`, or an embedder that is already loaded.
-    head : str, default='logistic'
-        A name of `classifier.modeling.head.HEADS`.
+    head : str, default='hybrid'
+        A name of `classifier.modeling.race.HEADS`: ``hybrid`` reads the embedding and the words, ``logistic`` the
+        embedding alone.
     seed : int, default=0
         Decides the cross-validation folds.
     options : EncoderOptions or None
@@ -51,6 +57,10 @@ class Predictor:
         The labels, sorted; columns of `predict_proba`.
     head_ : LinearHead
         The trained head.
+    lexicon_ : Lexicon or None
+        What turns texts into the sparse half of the head's features; None where it reads embeddings alone.
+    held_out_ : HeldOut
+        How each training document fared while it was held out.
     documents_ : sequence of Document
         The documents it was trained on, behind `similar`.
     embeddings_ : ndarray of float32, shape (n_documents, n_dims)
@@ -67,6 +77,8 @@ class Predictor:
 
     classes_: NDArray[np.object_]
     head_: LinearHead
+    lexicon_: Lexicon | None
+    held_out_: HeldOut
     contract_: EmbeddingContract
     embeddings_: Embeddings
     document_labels_: NDArray[np.intp]
@@ -79,7 +91,7 @@ class Predictor:
         self,
         embedder: str | Embedder = DEFAULT_EMBEDDER,
         *,
-        head: str = "logistic",
+        head: str = "hybrid",
         seed: int = 0,
         options: EncoderOptions | None = None,
     ) -> None:
@@ -117,22 +129,76 @@ class Predictor:
                 EmptyTextWarning,
                 stacklevel=2,
             )
-        return self.head_.predict_proba(embeddings)
+        return self.proba_of(texts, embeddings)
 
-    def classify(self, texts: Sequence[str], *, progress: bool = False) -> list[Prediction]:
+    def proba_of(self, texts: Sequence[str], embeddings: Embeddings) -> Floats:
+        """Return calibrated probabilities of texts whose embeddings are known, as `predict_proba` does."""
+        lexical = None if self.lexicon_ is None else self.lexicon_.transform(_strings(texts))
+        return self.head_.predict_proba(embeddings, lexical)
+
+    def classify(
+        self, texts: Sequence[str], *, min_confidence: float = DEFAULT_MIN_CONFIDENCE, progress: bool = False
+    ) -> list[Prediction]:
         """Return a full answer for each text: label, confidence, status and how much was read.
 
         Parameters
         ----------
         texts : sequence of str
+        min_confidence : float, default=0.5
+            Answers below it are ``unsure``; `review_threshold` finds one for a wanted accuracy or budget.
         progress : bool, default=False
             Show a bar on stderr.
         """
         texts = _strings(texts)
         embeddings = self.encode(texts, progress=progress)
-        proba = self.head_.predict_proba(embeddings)
-        used = self.used_fraction(texts)
-        return [self._answer(*row) for row in zip(embeddings, proba, used, strict=True)]
+        proba = self.proba_of(texts, embeddings)
+        limit = decisions.stored_limit(self.facts_)
+        similarity = np.full(len(texts), np.nan)
+        if limit is not None:
+            similarity = nearest_similarity(embeddings, self.embeddings_)
+        found = decisions.statuses(proba.max(axis=1, initial=0.0), similarity, min_confidence, limit)
+        return [
+            self._answer(*row)
+            for row in zip(embeddings, proba, found, self.used_fraction(texts), similarity, strict=True)
+        ]
+
+    def predict_set(
+        self, texts: Sequence[str], confidence_level: float = 0.9, *, per_class: bool = False
+    ) -> list[list[str]]:
+        """Return the labels that cannot be ruled out, so that the true one is among them as often as asked.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        confidence_level : float, default=0.9
+            How often the true label shall be in the set, between 0 and 1.
+        per_class : bool, default=False
+            Whether that shall hold for the documents of each label by themselves; sets are larger then.
+
+        Returns
+        -------
+        list of list of str
+            Labels of each text, most probable first; empty where no label is typical enough.
+
+        Raises
+        ------
+        OptionError
+            When the level is not between 0 and 1.
+        """
+        proba = self.predict_proba(texts)
+        thresholds = decisions.set_thresholds(
+            self.held_out_, self.document_labels_, len(self.classes_), confidence_level, per_class=per_class
+        )
+        order = np.argsort(-proba, axis=1, kind="stable")
+        return [
+            [str(self.classes_[code]) for code in ranked if inside[code]]
+            for ranked, inside in zip(order, prediction_sets(proba, thresholds), strict=True)
+        ]
+
+    def review_threshold(self, policy: ReviewPolicy, n_documents: int | None = None) -> float:
+        """Return the confidence below which a person is asked; see `classifier.modeling.decisions.review_threshold`."""
+        self._require_fitted()
+        return decisions.review_threshold(self.held_out_, policy, n_documents)
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
         """Embed texts as the training documents were; float32 of shape (n_documents, n_dims)."""
@@ -228,14 +294,17 @@ class Predictor:
         """Search over the training documents."""
         return NeighborIndex(self.embeddings_, self.document_labels_)
 
-    def _answer(self, embedding: NDArray[np.float32], proba: Floats, used: float) -> Prediction:
+    def _answer(
+        self, embedding: NDArray[np.float32], proba: Floats, status: str, used: float, similarity: float
+    ) -> Prediction:
         """Build one prediction from one row."""
         if not embedding.any():
             return Prediction(label="", confidence=0.0, status=STATUS_EMPTY, used_fraction=0.0)
         order = np.argsort(-proba, kind="stable")
         probabilities = {str(self.classes_[index]): float(proba[index]) for index in order}
         label, confidence = next(iter(probabilities.items()))
-        return Prediction(label, confidence, STATUS_OK, probabilities, float(used))
+        near = None if np.isnan(similarity) else float(similarity)
+        return Prediction(label, confidence, status, probabilities, float(used), near)
 
     def _code(self, label: str) -> int:
         """Return the column of a label."""

@@ -106,6 +106,26 @@ def check_training_data(texts: Sequence[str], labels: Sequence[str], ids: Sequen
     return _checked([str(text) for text in texts], [str(label) for label in labels], names)
 
 
+def normalise_labels(labels: Sequence[str]) -> list[str]:
+    """Write labels alike that differ only by case or spaces: each as it is written most often, else first.
+
+    Examples
+    --------
+    >>> normalise_labels(["Refund", "refund", "refund ", "refund", "Other"])
+    ['refund', 'refund', 'refund', 'refund', 'Other']
+    """
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for label in labels:
+        counts[_folded(label)][" ".join(label.split())] += 1
+    spelling = {folded: found.most_common(1)[0][0] for folded, found in counts.items()}
+    return [spelling[_folded(label)] for label in labels]
+
+
+def _folded(label: str) -> str:
+    """Return what labels share that differ only by case or spaces."""
+    return " ".join(label.casefold().split())
+
+
 def _checked(texts: list[str], labels: list[str], ids: list[str]) -> TrainingData:
     """Collect classes and warnings of strings of equal length."""
     classes = sorted(set(labels))
@@ -138,9 +158,12 @@ def _alike(classes: list[str]) -> list[str]:
     """Warn of labels that differ only by case or spaces."""
     spellings: defaultdict[str, list[str]] = defaultdict(list)
     for label in classes:
-        spellings[" ".join(label.casefold().split())].append(label)
+        spellings[_folded(label)].append(label)
     alike = [" and ".join(map(repr, labels)) for labels in spellings.values() if len(labels) > 1]
-    return [f"Labels that differ only by case or spaces: {'; '.join(alike[:5])}; write them alike."] if alike else []
+    if not alike:
+        return []
+    listed = "; ".join(alike[:5])
+    return [f"Labels that differ only by case or spaces: {listed}; write them alike, or let --normalise-labels do it."]
 
 
 def _repeated(texts: list[str], labels: list[str]) -> list[str]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
-from classifier.datamodels import Prediction, Rejection
+from classifier.datamodels import STATUS_EMPTY, Prediction, Rejection
+from classifier.modeling.decisions import DEFAULT_MIN_CONFIDENCE
 from classifier.modeling.predictor import Predictor
 from classifier.prediction.writers import RejectionsFile, Writer
 from classifier.reading.documents import DocumentStream, Record
@@ -52,6 +53,7 @@ def predict_stream(
     rejects: RejectionsFile,
     *,
     top_k: int | None = None,
+    min_confidence: float = DEFAULT_MIN_CONFIDENCE,
     progress: bool = False,
 ) -> BatchCounts:
     """Give every row of a stream its answer.
@@ -68,6 +70,8 @@ def predict_stream(
         Takes rows that cannot be read.
     top_k : int or None
         Also write the `top_k` most probable labels, as JSON.
+    min_confidence : float, default=0.5
+        Answers below it are ``unsure``.
     progress : bool, default=False
         Show rows, speed and remaining time on stderr.
     """
@@ -80,7 +84,8 @@ def predict_stream(
             for item in window:
                 if isinstance(item, Rejection):
                     rejects.write(item)
-            answers = model.classify([record.document.text for record in records]) if records else []
+            texts = [record.document.text for record in records]
+            answers = model.classify(texts, min_confidence=min_confidence) if texts else []
             for record, answer in zip(records, answers, strict=True):
                 writer.write(record.row, answer_cells(answer, top_k))
                 statuses[answer.status] += 1
@@ -95,7 +100,7 @@ def predict_stream(
 
 def answer_cells(answer: Prediction, top_k: int | None = None) -> list[object]:
     """Return the cells of `added_columns` for one answer; confidences are rounded to six digits."""
-    is_answer = bool(answer.label)
+    is_answer = answer.status != STATUS_EMPTY
     values: list[object] = [answer.label, round(answer.confidence, 6) if is_answer else None, answer.status]
     if top_k:
         best = [{"label": label, "confidence": round(share, 6)} for label, share in answer.top(top_k)]

@@ -29,19 +29,29 @@ from classifier.files import file_sha256, sync_path
 from classifier.storage.arrays import map_array, read_state, write_array, write_state
 from classifier.storage.documents import DOCUMENTS_FILE, OFFSETS_FILE, DocumentStore, write_documents
 
-FORMAT = 2
-_READABLE = frozenset({1, FORMAT})
+FORMAT = 3
+_READABLE = frozenset({1, 2, FORMAT})
 KIND = "document-classifier"
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "model_card.md"
 STATE_FILE = "embedder.safetensors"
-ARRAYS: Mapping[str, tuple[str, int]] = {
+_FIRST_ARRAYS: Mapping[str, tuple[str, int]] = {
     "coef": ("<f4", 2),
     "intercept": ("<f4", 1),
     "embeddings": ("<f4", 2),
     "document_labels": ("<i4", 1),
 }
-FILES = frozenset({*(f"{name}.npy" for name in ARRAYS), DOCUMENTS_FILE, OFFSETS_FILE, CARD_FILE})
+ARRAYS: Mapping[str, tuple[str, int]] = {
+    **_FIRST_ARRAYS,
+    "lexical_coef": ("<f4", 2),
+    "lexical_intercept": ("<f4", 1),
+    "lexical_idf": ("<f4", 1),
+    "lexical_terms": ("|u1", 1),
+    "held_out": ("<f4", 2),
+    "label_matrix": ("|u1", 2),
+}
+_OTHER_FILES = frozenset({DOCUMENTS_FILE, OFFSETS_FILE, CARD_FILE})
+FILES = frozenset({*(f"{name}.npy" for name in ARRAYS), *_OTHER_FILES})
 MAX_MANIFEST_BYTES = 64 << 20
 _TEMPORARY_PREFIX = ".incoming-"
 
@@ -55,7 +65,7 @@ class Bundle:
     facts : dict
         Everything about the model that is not an array; JSON values only.
     arrays : dict of str to ndarray
-        The arrays of `ARRAYS`; memory-mapped when they were loaded.
+        The arrays of `ARRAYS`, or those that an older format has; memory-mapped when they were loaded.
     documents : sequence of Document
         The training documents, in the order of ``arrays['embeddings']``.
     card : str
@@ -129,7 +139,8 @@ def load_bundle(folder: Path) -> Bundle:
         files = _expected_files(manifest)
         _check_entries(folder, files)
         _check_files(folder, files, manifest["files"])
-        arrays = {name: map_array(folder / f"{name}.npy", *kind) for name, kind in ARRAYS.items()}
+        kinds = _arrays_of(manifest["format"])
+        arrays = {name: map_array(folder / f"{name}.npy", *kind) for name, kind in kinds.items()}
         documents = DocumentStore(folder)
         card = (folder / CARD_FILE).read_text(encoding="utf-8")
         state = read_state(folder / STATE_FILE) if STATE_FILE in files else {}
@@ -223,7 +234,13 @@ def _utf8(text: str) -> bytes:
 def _expected_files(manifest: Mapping[str, Any]) -> frozenset[str]:
     """Return the files that a bundle must hold; one of format 1 has no state."""
     has_state = manifest["format"] > 1 and STATE_FILE in manifest["files"]
-    return FILES | {STATE_FILE} if has_state else FILES
+    files = _OTHER_FILES | {f"{name}.npy" for name in _arrays_of(manifest["format"])}
+    return files | {STATE_FILE} if has_state else files
+
+
+def _arrays_of(number: int) -> Mapping[str, tuple[str, int]]:
+    """Return the arrays of a format; those of words came with format 3."""
+    return ARRAYS if number >= FORMAT else _FIRST_ARRAYS
 
 
 def _check_entries(folder: Path, files: frozenset[str]) -> None:

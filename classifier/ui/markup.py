@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from classifier.datamodels import STATUS_EMPTY, Neighbor, Prediction, Rejection
+from classifier.datamodels import STATUS_EMPTY, STATUS_OUT_OF_SCOPE, STATUS_UNSURE, Neighbor, Prediction, Rejection
 
 VERY_SURE, FAIRLY_SURE = 0.9, 0.6
 SNIPPET_CHARACTERS = 170
@@ -95,9 +95,11 @@ def section(title: str, note: str = "") -> str:
 
 def certainty(prediction: Prediction) -> str:
     """Put the confidence of an answer into words; when in doubt, name both labels."""
+    if prediction.status == STATUS_OUT_OF_SCOPE:
+        return "<strong>Out of scope</strong>: it resembles no training document enough, and the label is only a guess"
     if prediction.confidence >= VERY_SURE:
         return "<strong>Very sure</strong>"
-    if prediction.confidence >= FAIRLY_SURE:
+    if prediction.confidence >= FAIRLY_SURE and prediction.status != STATUS_UNSURE:
         return "<strong>Fairly sure</strong>"
     names = [f'<em class="user">{escaped(label)}</em>' for label, _ in prediction.top(2)]
     return f"<strong>Unsure</strong> between {' and '.join(names)}"

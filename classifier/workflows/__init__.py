@@ -7,17 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from classifier.workflows.auditing import audit
     from classifier.workflows.comparing import compare
     from classifier.workflows.labelled import read_labelled, rejected_path
     from classifier.workflows.measuring import evaluate
     from classifier.workflows.models import delete_model, list_models, promote_model, show_model
     from classifier.workflows.opening import load, open_predictor
     from classifier.workflows.predicting import predict_file, predict_text, similar
+    from classifier.workflows.reporting import report
     from classifier.workflows.training import train
     from classifier.workflows.upkeep import cache_info, clear_cache, examine, prune_cache
     from classifier.workflows.vectors import embed
 
 _HOMES = {
+    "audit": "auditing",
     "cache_info": "upkeep",
     "clear_cache": "upkeep",
     "compare": "comparing",
@@ -34,11 +37,13 @@ _HOMES = {
     "prune_cache": "upkeep",
     "read_labelled": "labelled",
     "rejected_path": "labelled",
+    "report": "reporting",
     "show_model": "models",
     "similar": "predicting",
     "train": "training",
 }
 __all__ = [
+    "audit",
     "cache_info",
     "clear_cache",
     "compare",
@@ -55,6 +60,7 @@ __all__ = [
     "prune_cache",
     "read_labelled",
     "rejected_path",
+    "report",
     "show_model",
     "similar",
     "train",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from classifier.analysis.duplicates import leaked_rows
 from classifier.analysis.evaluation import Evaluation
 from classifier.analysis.evaluation import evaluate as score
 from classifier.datamodels import Settings
@@ -41,25 +44,70 @@ def evaluate(
     data = read_labelled(file, columns)
     with vectors_from(embeddings, classifier.contract_) as vectors:
         classifier.embedder = vectors or classifier.embedder
-        evaluation, n_empty = measure(classifier, data, progress=progress)
-    trained_on = {document.text for document in classifier.documents_}
-    n_known = sum(document.text in trained_on for document in data.documents)
-    seen = f"{n_known:,} of {len(data.documents):,} documents were also trained on, which flatters the figures."
-    notes = (*data.notes, *([seen] if n_known else []))
-    return EvaluationReport(evaluation, data.n_unlabelled, n_empty, data.n_rejected, notes, data.rejected_file)
+        measured = measure(classifier, data, progress=progress)
+    seen = (
+        f"{measured.n_leaked:,} of {len(data.documents):,} documents are, or nearly are, training documents, "
+        "which flatters the figures."
+    )
+    return EvaluationReport(
+        evaluation=measured.evaluation,
+        n_leaked=measured.n_leaked,
+        without_leaked=measured.without_leaked,
+        n_unlabelled=data.n_unlabelled,
+        n_empty=measured.n_empty,
+        n_rejected=data.n_rejected,
+        notes=(*data.notes, *([seen] if measured.n_leaked else [])),
+        rejected_file=data.rejected_file,
+    )
 
 
-def measure(model: Predictor, data: LabelledFile, *, progress: bool = False) -> tuple[Evaluation, int]:
-    """Return metrics on the documents that can be read, and the number of those that cannot."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Metrics on the documents that can be read, also without those that the training documents give away.
+
+    Attributes
+    ----------
+    evaluation : Evaluation
+        On all of them.
+    without_leaked : Evaluation or None
+        Without the leaked ones; None where there are none, or no others.
+    n_leaked, n_empty : int
+        Leaked documents, and those that cannot be read.
+    """
+
+    evaluation: Evaluation
+    without_leaked: Evaluation | None
+    n_leaked: int
+    n_empty: int
+
+
+def measure(model: Predictor, data: LabelledFile, *, progress: bool = False) -> Measured:
+    """Measure a model on labelled documents.
+
+    Raises
+    ------
+    TrainingDataError
+        When none of them can be read, or most labels are unknown.
+    """
     embeddings = model.encode([document.text for document in data.documents], progress=progress)
     readable = np.asarray(embeddings.any(axis=1))
     if not readable.any():
         raise TrainingDataError(f"No labelled row of {data.name} has a text", "name its column with --text-column")
     labels = [document.label or "" for document, keep in zip(data.documents, readable, strict=True) if keep]
-    proba = model.head_.predict_proba(embeddings[readable])
+    texts = [document.text for document, keep in zip(data.documents, readable, strict=True) if keep]
+    proba = model.proba_of(texts, embeddings[readable])
     classes = [str(label) for label in model.classes_]
     n_unknown = len(set(labels) - set(classes))
     if n_unknown > max(MAX_UNKNOWN_LABELS, len(classes)):
         problem = f"{data.name} has {n_unknown:,} labels that the model does not know"
         raise TrainingDataError(problem, "name the column of the labels with --label-column")
-    return score(proba, classes, labels, majority=model.majority_label()), int((~readable).sum())
+    leaked = leaked_rows(
+        [document.text for document in model.documents_], texts, model.embeddings_, embeddings[readable]
+    )
+
+    def on(rows: NDArray[np.bool_]) -> Evaluation:
+        kept = [label for label, keep in zip(labels, rows, strict=True) if keep]
+        return score(proba[rows], classes, kept, majority=model.majority_label())
+
+    without = on(~leaked) if leaked.any() and not leaked.all() else None
+    return Measured(on(np.ones(len(labels), dtype=np.bool_)), without, int(leaked.sum()), int((~readable).sum()))

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from classifier.datamodels import Neighbor, Prediction, Settings
+from classifier.datamodels import Neighbor, Prediction, ReviewPolicy, Settings
 from classifier.prediction.batch import added_columns, predict_stream
 from classifier.prediction.writers import RejectionsFile, open_writer
 from classifier.reading.documents import read_documents
@@ -15,16 +15,21 @@ from classifier.workflows.labelled import file_name, rejected_path, require_othe
 from classifier.workflows.opening import open_predictor
 from classifier.workflows.vectors import vectors_from
 
+DEFAULT_REVIEW = ReviewPolicy()
 
-def predict_text(model: str | Path, text: str, settings: Settings) -> Prediction:
-    """Answer for one text.
+
+def predict_text(
+    model: str | Path, text: str, settings: Settings, *, review: ReviewPolicy = DEFAULT_REVIEW
+) -> Prediction:
+    """Answer for one text; `review` says when it is unsure.
 
     Raises
     ------
     ClassifierError
         When the model cannot be read.
     """
-    return open_predictor(model, settings).classify([text])[0]
+    classifier = open_predictor(model, settings)
+    return classifier.classify([text], min_confidence=classifier.review_threshold(review))[0]
 
 
 def predict_file(
@@ -37,6 +42,7 @@ def predict_file(
     embeddings: str | Path | None = None,
     columns: Columns = FIND_COLUMNS,
     top_k: int | None = None,
+    review: ReviewPolicy = DEFAULT_REVIEW,
     progress: bool = False,
 ) -> BatchReport:
     """Give every row of a file its answer, and write all of its columns with it.
@@ -59,6 +65,8 @@ def predict_file(
         How to read the file.
     top_k : int or None
         Also write that many labels with their probabilities.
+    review : ReviewPolicy
+        Which answers are unsure and go to a person.
     progress : bool
         Show a bar on stderr.
 
@@ -72,13 +80,16 @@ def predict_file(
     rejects_path = rejected_path(target if isinstance(target, Path) else Path(file_name(Path(file))))
     require_other_file(rejects_path, Path(file))
     classifier = open_predictor(model, settings)
+    min_confidence = classifier.review_threshold(review, stream.n_rows)
     with (
         vectors_from(embeddings, classifier.contract_) as vectors,
         RejectionsFile(rejects_path) as rejects,
         open_writer(target, output_format, stream.table, added_columns(top_k)) as writer,
     ):
         classifier.embedder = vectors or classifier.embedder
-        counts = predict_stream(classifier, stream, writer, rejects, top_k=top_k, progress=progress)
+        counts = predict_stream(
+            classifier, stream, writer, rejects, top_k=top_k, min_confidence=min_confidence, progress=progress
+        )
     return BatchReport(
         source=str(file),
         output=str(target) if isinstance(target, Path) else "-",
@@ -86,6 +97,7 @@ def predict_file(
         counts=counts,
         rejected_file=str(rejects_path) if counts.n_rejected else None,
         notes=stream.notes,
+        min_confidence=min_confidence,
         seconds=time.perf_counter() - started,
     )
 

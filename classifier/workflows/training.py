@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from classifier.analysis.evaluation import Evaluation
 from classifier.datamodels import Settings
 from classifier.embedding.embedders import DEFAULT_EMBEDDER
 from classifier.modeling.model import DocumentClassifier
+from classifier.modeling.training_data import normalise_labels as alike
 from classifier.reports import FIND_COLUMNS, Columns, LabelledFile, TrainingReport
 from classifier.storage.registry import Registry
 from classifier.workflows.labelled import read_labelled
@@ -26,6 +28,7 @@ def train(
     embedder: str = DEFAULT_EMBEDDER,
     embeddings: str | Path | None = None,
     test_file: str | Path | None = None,
+    normalise_labels: bool = False,
     seed: int = 0,
     promote: bool = True,
     progress: bool = False,
@@ -48,6 +51,8 @@ def train(
         Vectors of all these documents made elsewhere, instead of an embedder.
     test_file : str, Path or None
         Labelled documents to measure on; cross-validation on the training file where None.
+    normalise_labels : bool
+        Whether to write labels alike that differ only by case or spaces.
     seed : int
         Decides the folds.
     promote : bool
@@ -66,10 +71,12 @@ def train(
     registry.check_name(name)
     data = read_labelled(file, columns)
     test = read_labelled(test_file, columns, beside=data) if test_file is not None else None
+    if normalise_labels:
+        data, test = _with_labels_alike(data, test)
     read = time.perf_counter()
     with vectors_from(embeddings) as vectors:
         model = DocumentClassifier(vectors or embedder, seed=seed, options=settings.encoder)
-        _fit(model, data, progress=progress)
+        fit_on(model, data, progress=progress)
         fitted = time.perf_counter()
         evaluation = model.evaluation_ if test is None else _measure_on(model, test)
     measured = time.perf_counter()
@@ -94,7 +101,7 @@ def train(
     )
 
 
-def _fit(model: DocumentClassifier, data: LabelledFile, *, progress: bool) -> None:
+def fit_on(model: DocumentClassifier, data: LabelledFile, *, progress: bool) -> None:
     """Train on the documents of a file, and remember which file it was."""
     documents = data.documents
     texts, labels = [document.text for document in documents], [document.label or "" for document in documents]
@@ -102,9 +109,20 @@ def _fit(model: DocumentClassifier, data: LabelledFile, *, progress: bool) -> No
     model.facts_["data"] |= {"file": data.name, "sha256": data.sha256, "n_unlabelled": data.n_unlabelled}
 
 
+def _with_labels_alike(data: LabelledFile, test: LabelledFile | None) -> tuple[LabelledFile, LabelledFile | None]:
+    """Write the labels of both files alike."""
+    files = [file for file in (data, test) if file is not None]
+    labels = iter(alike([document.label or "" for file in files for document in file.documents]))
+    changed = [
+        replace(file, documents=[replace(document, label=next(labels)) for document in file.documents])
+        for file in files
+    ]
+    return changed[0], changed[1] if test is not None else None
+
+
 def _measure_on(model: DocumentClassifier, test: LabelledFile) -> Evaluation:
     """Measure on a test file, and remember the metrics."""
-    evaluation = measure(model, test)[0]
+    evaluation = measure(model, test).evaluation
     model.facts_ |= {"metrics": evaluation.to_dict(), "measured_on": f"the test file {test.name}"}
     return evaluation
 

@@ -1,0 +1,103 @@
+"""``audit``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from classifier.cli.options import (
+    AsJson,
+    Backend,
+    Encoding,
+    FileArgument,
+    IdColumn,
+    LabelColumn,
+    Precision,
+    TextColumn,
+    UseCache,
+    Vectors,
+    input_path,
+    settings_of,
+)
+from classifier.cli.output import finish, print_notes, show
+from classifier.reports import Columns
+from classifier.terminal import percent, snippet
+
+if TYPE_CHECKING:
+    from classifier.workflows.auditing import AuditReport
+
+SHOWN_ISSUES = 10
+
+
+def audit(
+    file: FileArgument,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="CSV of the rows to look at, worst first.")
+    ] = None,
+    test_file: Annotated[str | None, typer.Option(help="Labelled file that shall share no document with FILE.")] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    id_column: IdColumn = None,
+    embedder: Annotated[str, typer.Option(help="What turns texts into vectors, as for train.")] = "default",
+    embeddings: Vectors = None,
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    use_cache: UseCache = True,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the cross-validation folds.")] = 0,
+    encoding: Encoding = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find rows of a labelled file that deserve a look: conflicting and suspected labels, near-duplicates, leakage."""
+    from classifier import workflows
+
+    if embeddings is not None and embedder != "default":
+        raise typer.BadParameter("give either --embedder or --embeddings")
+    with input_path(file) as path:
+        report = workflows.audit(
+            path,
+            settings_of(None, backend, precision, use_cache),
+            columns=Columns(text_column, label_column, id_column, encoding),
+            test_file=test_file,
+            output=output,
+            embedder=embedder,
+            embeddings=embeddings,
+            seed=seed,
+            progress=sys.stderr.isatty(),
+        )
+    print_notes(report.notes)
+    values = report.audit.summary() | {
+        "issues": [asdict(issue) for issue in report.audit.issues],
+        "accuracy": report.accuracy,
+        "leaked_ids": [document.id for document in report.leaked],
+        "n_test": report.n_test,
+        "n_rejected": report.n_rejected,
+        "rejected_file": report.rejected_file,
+        "output": report.output,
+        "seconds": report.seconds,
+    }
+    show(audit_lines(report), values, as_json)
+    finish(report.n_rejected, report.rejected_file)
+
+
+def audit_lines(report: AuditReport) -> Sequence[str]:
+    """Say what was found, and show the worst rows."""
+    accuracy = f"; {percent(report.accuracy)} were answered as labelled while held out" if report.accuracy else ""
+    issues, n_leaked = report.audit.issues, len(report.leaked)
+    some = f": id {', '.join(document.id for document in report.leaked[:5])}" + (" …" if n_leaked > 5 else "")
+    leaked = f"{n_leaked:,} of {report.n_test:,} test documents are, or nearly are, training documents"
+    return [
+        f"Looked at {report.audit.n_documents:,} documents{accuracy}.",
+        *report.audit.sentences(),
+        *([leaked + (some if n_leaked else "")] if report.n_test else []),
+        *(
+            f"  {issue.quality:.2f}  {snippet(issue.label, 30)}: {snippet(issue.reason, 100)}"
+            for issue in issues[:SHOWN_ISSUES]
+        ),
+        *([f"  … and {len(issues) - SHOWN_ISSUES:,} more rows to look at"] if len(issues) > SHOWN_ISSUES else []),
+        *([f"written to {report.output}"] if report.output else []),
+    ]

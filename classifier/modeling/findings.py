@@ -1,0 +1,113 @@
+"""What training learns about a model beside the model: baselines, what review costs, how large sets are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.analysis.abstention import cost_table, risk_coverage
+from classifier.analysis.confidence import Floats, Ints
+from classifier.analysis.conformal import conformal_thresholds, nonconformity, prediction_sets, set_summary
+from classifier.analysis.evaluation import score_answers, wilson_interval
+from classifier.embedding.contract import Embeddings
+
+MAJORITY, NEAREST = "always the most frequent label", "five nearest documents"
+CONFIDENCE_LEVELS = (0.9, 0.95)
+MOST_QUERIES = 2000
+N_NEIGHBORS = 5
+
+
+def baseline_scores(
+    proba_of: Mapping[str, Floats], embeddings: Embeddings, y: Ints, folds: Ints, *, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Measure what simpler models would have answered to the same held-out documents.
+
+    Parameters
+    ----------
+    proba_of : mapping of str to ndarray
+        Held-out probabilities of each simpler model, shape (n_documents, n_classes).
+    embeddings : ndarray of float32, shape (n_documents, n_dims)
+    y : ndarray of int, shape (n_documents,)
+    folds : ndarray of int, shape (n_documents,)
+        Fold of each document; -1 where it was never held out.
+    seed : int, default=0
+        Decides which documents are asked for their neighbours, where there are many.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``n_documents``, ``accuracy``, ``accuracy_interval`` and ``macro_f1`` of each.
+    """
+    held_out = np.flatnonzero(folds >= 0)
+    if not len(held_out):
+        return []
+    n_classes = int(y.max()) + 1
+    found = [_scored(MAJORITY, np.full(len(held_out), np.bincount(y).argmax()), y[held_out], n_classes)]
+    queries = held_out
+    if len(held_out) > MOST_QUERIES:
+        queries = np.sort(np.random.default_rng(seed).choice(held_out, MOST_QUERIES, replace=False))
+    found.append(_scored(NEAREST, _nearest_answers(embeddings, y, folds, queries), y[queries], n_classes))
+    return found + [
+        _scored(name, proba[held_out].argmax(axis=1), y[held_out], n_classes) for name, proba in proba_of.items()
+    ]
+
+
+def review_facts(proba: Floats, y: Ints, measured: NDArray[np.bool_]) -> dict[str, Any] | None:
+    """Return what it costs to be right more often, and the curve behind it; None where nothing was held out."""
+    if not measured.any():
+        return None
+    confidence, correct = proba[measured].max(axis=1), proba[measured].argmax(axis=1) == y[measured]
+    return {
+        "costs": [asdict(cost) for cost in cost_table(confidence, correct)],
+        "curve": risk_coverage(confidence, correct).points(),
+    }
+
+
+def set_facts(proba: Floats, y: Ints, folds: Ints) -> list[dict[str, Any]]:
+    """Measure conformal sets, the thresholds of each fold coming from the other folds."""
+    measured = folds >= 0
+    if len(np.unique(folds[measured])) < 2:
+        return []
+    found = []
+    for level in CONFIDENCE_LEVELS:
+        sets = np.zeros(proba.shape, dtype=np.bool_)
+        for fold in np.unique(folds[measured]):
+            own, others = folds == fold, measured & (folds != fold)
+            scores = nonconformity(proba[others], y[others])
+            thresholds = conformal_thresholds(scores, y[others], proba.shape[1], level, per_class=False)
+            sets[own] = prediction_sets(proba[own], thresholds)
+        found.append({"confidence_level": level, **asdict(set_summary(sets[measured], y[measured]))})
+    return found
+
+
+def _scored(name: str, answers: Ints, y: Ints, n_classes: int) -> dict[str, Any]:
+    """Score the answers of one model."""
+    accuracy, macro_f1 = score_answers(answers, y, n_classes)
+    interval = wilson_interval(int((answers == y).sum()), len(y))
+    return {
+        "name": name,
+        "n_documents": len(y),
+        "accuracy": accuracy,
+        "accuracy_interval": list(interval),
+        "macro_f1": macro_f1,
+    }
+
+
+def _nearest_answers(embeddings: Embeddings, y: Ints, folds: Ints, queries: Ints) -> Ints:
+    """Let the nearest documents of other folds vote, each with its similarity."""
+    answers = np.zeros(len(queries), dtype=np.intp)
+    for fold in np.unique(folds[queries]):
+        asked = np.flatnonzero(folds[queries] == fold)
+        known = np.flatnonzero(folds != fold)
+        similarities = embeddings[queries[asked]] @ embeddings[known].T
+        k = min(N_NEIGHBORS, len(known))
+        nearest = np.argpartition(-similarities, k - 1, axis=1)[:, :k]
+        votes = np.zeros((len(asked), int(y.max()) + 1))
+        rows = np.repeat(np.arange(len(asked)), k)
+        np.add.at(votes, (rows, y[known[nearest]].ravel()), np.take_along_axis(similarities, nearest, axis=1).ravel())
+        answers[asked] = votes.argmax(axis=1)
+    return answers

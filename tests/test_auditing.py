@@ -1,0 +1,102 @@
+"""The audit of a labelled file, from the command line and as a workflow."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from classifier import workflows
+from classifier.cli.main import app
+from classifier.datamodels import Settings
+from classifier.errors import OutputError, TrainingDataWarning
+from classifier.workflows.auditing import ISSUE_COLUMNS
+
+TEXTS = {
+    "garden": ["cut the hedge in spring", "water the roses daily", "the compost heap smells", "rake the wet leaves"],
+    "kitchen": ["boil the eggs softly", "sharpen the blunt knife", "the oven glove burned", "sieve the white flour"],
+}
+
+
+def labelled(path: Path, extra: list[tuple[str, str]] | None = None) -> Path:
+    """Write a labelled file: each text three times with a number, and some more rows."""
+    rows = [(f"{text}, part {n}", label) for label, texts in TEXTS.items() for text in texts for n in range(3)]
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerows([("id", "text", "label"), *((f"d{n}", *row) for n, row in enumerate([*rows, *(extra or [])]))])
+    return path
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Run a command; return exit code, output and complaints."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_conflicting_rows_are_listed_worst_first(tmp_path: Path) -> None:
+    """Equal texts under two labels are in the list, with their ids, rows and what to do."""
+    source = labelled(
+        tmp_path / "train.csv", [("Prune the  apple tree", "garden"), ("prune the apple tree", "kitchen")]
+    )
+    output = tmp_path / "look.csv"
+    code, printed, _ = run("audit", str(source), "--embedder", "lsa", "-o", str(output))
+    assert code == 0
+    assert "1 text with more than one label" in printed
+    with output.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == ISSUE_COLUMNS
+    conflicting = {row["id"]: row for row in rows if row["kind"] == "conflicting"}
+    assert set(conflicting) == {"d24", "d25"}
+    assert conflicting["d24"]["row"] == "25"
+    assert conflicting["d24"]["text"] == "Prune the  apple tree"
+    assert [float(row["quality"]) for row in rows] == sorted(float(row["quality"]) for row in rows)
+
+
+def test_leakage_is_found(tmp_path: Path) -> None:
+    """Test documents that are training documents are counted and named."""
+    source = labelled(tmp_path / "train.csv")
+    test = tmp_path / "test.csv"
+    test.write_text('id,text,label\nt1,"Cut the hedge in spring, part 1",garden\nt2,a spoon,kitchen\n', "utf-8")
+    code, printed, _ = run("audit", str(source), "--embedder", "lsa", "--test-file", str(test), "--json")
+    values = json.loads(printed)
+    assert code == 0
+    assert (values["leaked_ids"], values["n_test"]) == (["t1"], 2)
+    assert values["n_documents"] == 24
+
+
+def test_evaluating_counts_leaked_rows_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accuracy is given raw and without the documents that training gives away."""
+    monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(tmp_path / "models"))
+    source = labelled(tmp_path / "train.csv")
+    test = tmp_path / "test.csv"
+    rows = ['"cut the hedge in spring, part 1",garden', "water the hedge,garden", "boil the flour,kitchen"]
+    test.write_text("text,label\n" + "\n".join(rows) + "\n", "utf-8")
+    assert run("train", str(source), "--embedder", "lsa", "--name", "m")[0] == 0
+    code, printed, complaints = run("evaluate", "m", str(test), "--json")
+    values = json.loads(printed)
+    assert code == 0
+    assert (values["n_leaked"], values["n_documents"], values["without_leaked"]["n_documents"]) == (1, 3, 2)
+    assert "1 of 3 documents are, or nearly are, training documents" in complaints
+    assert "without 1 that training gives away" in run("evaluate", "m", str(test))[1]
+
+
+def test_the_list_is_not_written_over_what_is_read(tmp_path: Path) -> None:
+    """The labelled file stays as it was."""
+    source = labelled(tmp_path / "train.csv")
+    before = source.read_bytes()
+    with pytest.raises(OutputError):
+        workflows.audit(source, Settings.from_environment(), embedder="lsa", output=source)
+    assert source.read_bytes() == before
+
+
+def test_labels_are_written_alike_on_request(tmp_path: Path) -> None:
+    """Labels that differ only by case or spaces are warned about, and mended when asked."""
+    source = labelled(tmp_path / "train.csv", [("mow the lawn", "Garden"), ("weed the lawn", "Garden")])
+    settings = Settings.from_environment(tmp_path / "models")
+    with pytest.warns(TrainingDataWarning, match="--normalise-labels"):
+        assert workflows.train(source, settings, embedder="lsa").n_labels == 3
+    assert workflows.train(source, settings, embedder="lsa", normalise_labels=True).n_labels == 2
