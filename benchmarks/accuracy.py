@@ -24,9 +24,10 @@ from sklearn.svm import LinearSVC
 from classifier import DocumentClassifier, load_embedder
 from classifier.analysis.conformal import conformal_thresholds, nonconformity, prediction_sets, set_summary
 from classifier.analysis.evaluation import evaluate
-from classifier.analysis.scope import auroc, nearest_similarity, scope_scores
+from classifier.analysis.scope import auroc, nearest_similarity
 from classifier.embedding.contract import Embedder
 from classifier.errors import TrainingDataWarning
+from classifier.modeling.decisions import stored_scope
 from classifier.modeling.lexical import fit_lexicon
 
 PARTS = ("accuracy", "sets", "scope", "audit", "time")
@@ -132,11 +133,16 @@ def scope(folder: Path, embedder: Embedder) -> None:
     inside, inside_labels = read(folder / "clinc150" / "test.csv")
     outside, _ = read(folder / "clinc150" / "oos_test.csv")
     model = DocumentClassifier(embedder).fit(texts, labels)
+    rule = stored_scope(model.facts_)
+    if rule is None:
+        raise SystemExit("the model has no scope")
     scores = {}
     for name, asked in (("inside", inside), ("outside", outside)):
         proba = model.predict_proba(asked)
         similarity = nearest_similarity(model.encode(asked), model.embeddings_)
-        scores[name] = scope_scores(proba.max(axis=1), similarity)
+        rows = model.lexicon_.transform(asked) if model.lexicon_ else None
+        evidence = model.head_.scores(model.encode(asked), rows).max(axis=1)
+        scores[name] = rule.scores(evidence, similarity)
         if name == "outside":
             top_alone = proba.max(axis=1)
         else:

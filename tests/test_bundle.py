@@ -16,6 +16,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classifier import DocumentClassifier
+from classifier.analysis.scope import ScopeRule
 from classifier.datamodels import Document
 from classifier.errors import BundleRefusedError, OutputError
 from classifier.storage.arrays import map_array, write_array
@@ -173,6 +175,8 @@ LISTED = "lists other files than a model has"
 NOT_FIT = "does not fit 'documents.jsonl'"
 NOT_A_MODEL = "does not describe a model"
 
+SCOPE_FIELDS = [field.name for field in fields(ScopeRule)]
+
 PAYLOADS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a pickle beside": (lambda f: (f / "head.pkl").write_bytes(pickle.dumps(Bomb())), f"{BELONGS}: 'head.pkl'"),
     "a hidden file": (lambda f: (f / ".x").touch(), f"{BELONGS}: '.x'"),
@@ -266,8 +270,13 @@ PAYLOADS: dict[str, tuple[Callable[[Path], object], str]] = {
     "NaN in a word": (lambda f: change_array(f, "lexical_coef", np.nan), "words are not finite"),
     "words that are no text": (lambda f: change_array(f, "lexical_terms", 0xFF), "are no text"),
     "held-out answers of two documents": (
-        lambda f: put_array(f, "held_out", np.zeros((2, 4), "<f4")),
+        lambda f: put_array(f, "held_out", np.zeros((2, 3), "<f4")),
         "held-out answers differ in number",
+    ),
+    "a scope that is no rule": (lambda f: seal(f, scope={"limit": 1.0}), "scope is no rule"),
+    "NaN in the scope": (
+        lambda f: seal(f, scope=dict.fromkeys(SCOPE_FIELDS, math.nan)),
+        "something else than numbers",
     ),
     "NaN in held-out answers": (lambda f: change_array(f, "held_out", np.nan), "held-out answers are no table"),
     "labels without names": (lambda f: seal(f, labels=["dry", "wet"]), NOT_A_MODEL),
@@ -502,7 +511,7 @@ def test_bundle_comes_back_as_it_was(tmp_path: Path) -> None:
         "lexical_intercept": np.array([0.5, -0.5], "<f4"),
         "lexical_idf": np.array([1.5, 2], "<f4"),
         "lexical_terms": np.frombuffer("ä\nb".encode(), "|u1"),
-        "held_out": np.full((3, 4), -1, "<f4"),
+        "held_out": np.full((3, 3), -1, "<f4"),
         "label_matrix": np.zeros((0, 2), "|u1"),
     }
     documents = [
@@ -660,7 +669,7 @@ def plain_bundle(
         "lexical_intercept": np.zeros(n_labels, "<f4"),
         "lexical_idf": np.zeros(0, "<f4"),
         "lexical_terms": np.zeros(0, "|u1"),
-        "held_out": np.full((2, 4), -1, "<f4"),
+        "held_out": np.full((2, 3), -1, "<f4"),
         "label_matrix": np.zeros((0, n_labels), "|u1"),
     }
     return Bundle(facts or {}, arrays, [Document("1", text, "a", 1), Document("2", text, "b", 2)], card)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from classifier.analysis.abstention import ASK_ALWAYS
+from classifier.analysis.scope import ScopeRule
 from classifier.datamodels import ReviewPolicy
 from classifier.errors import OptionError, TrainingDataError
 from classifier.modeling.decisions import (
     DEFAULT_MIN_CONFIDENCE,
     review_threshold,
-    scope_limit,
     set_thresholds,
     statuses,
-    stored_limit,
+    stored_scope,
 )
 from classifier.modeling.held_out import HeldOut
 
@@ -28,14 +30,14 @@ def answered(n: int = 400, seed: int = 0) -> tuple[HeldOut, np.ndarray]:
     proba = np.empty((n, 2))
     proba[np.arange(n), answers] = top
     proba[np.arange(n), 1 - answers] = 1 - top
-    return HeldOut.of(proba, y, np.ones(n, dtype=bool), rng.uniform(0.4, 0.9, n)), y
+    return HeldOut.of(proba, y, np.ones(n, dtype=bool)), y
 
 
 def test_held_out_answers_survive_storing() -> None:
     """What a bundle stores is what it gives back."""
     held_out, _ = answered(20)
     again = HeldOut.from_array(held_out.to_array())
-    for name in ("truth", "confidence", "correct", "similarity"):
+    for name in ("truth", "confidence", "correct"):
         assert np.array_equal(getattr(again, name), getattr(held_out, name))
     assert again.measured.all()
 
@@ -43,15 +45,13 @@ def test_held_out_answers_survive_storing() -> None:
 def test_documents_that_were_never_held_out_are_marked() -> None:
     """Their answers and probabilities are no answers and no probabilities."""
     proba, y = np.array([[0.9, 0.1], [0.0, 0.0]]), np.array([1, 0])
-    held_out = HeldOut.of(proba, y, np.array([True, False]), np.array([0.5, np.nan]))
+    held_out = HeldOut.of(proba, y, np.array([True, False]))
     assert held_out.measured.tolist() == [True, False]
     assert held_out.correct.tolist() == [0, -1]
     assert held_out.truth.tolist() == pytest.approx([0.1, -1])
-    assert held_out.similarity.tolist() == [0.5, -2]
-    assert held_out.compared.tolist() == [True, False]
 
 
-@pytest.mark.parametrize("values", [np.zeros(4), np.zeros((2, 3)), np.full((2, 4), np.nan)])
+@pytest.mark.parametrize("values", [np.zeros(3), np.zeros((2, 4)), np.full((2, 3), np.nan)])
 def test_other_arrays_are_no_held_out_answers(values: np.ndarray) -> None:
     """Shape and numbers are checked."""
     with pytest.raises(ValueError, match="held-out answers"):
@@ -106,27 +106,25 @@ def test_an_unmeasured_model_promises_nothing() -> None:
     assert review_threshold(never, ReviewPolicy()) == 0.5
 
 
+RULE = ScopeRule(5.0, 2.0, -0.5, 0.25, -4.0)
+
+
 def test_statuses_say_why() -> None:
     """Foreign before unsure, unsure before ok."""
-    confidence, similarity = np.array([0.9, 0.4, 0.9]), np.array([0.8, 0.8, 0.01])
-    assert statuses(confidence, similarity, 0.5, -2.0) == ["ok", "unsure", "out-of-scope"]
-    assert statuses(confidence, np.full(3, np.nan), 0.5, None) == ["ok", "unsure", "ok"]
-    assert statuses(np.zeros(0), np.zeros(0), 0.5, -2.0) == []
+    confidence, evidence = np.array([0.9, 0.4, 0.9]), np.array([5.0, 5.0, 1.0])
+    similarity = np.array([0.6, 0.6, 0.2])
+    assert statuses(confidence, evidence, similarity, 0.5, RULE) == ["ok", "unsure", "out-of-scope"]
+    assert statuses(confidence, evidence, np.full(3, np.nan), 0.5, None) == ["ok", "unsure", "ok"]
+    assert statuses(np.zeros(0), np.zeros(0), np.zeros(0), 0.5, RULE) == []
 
 
-def test_the_limit_refuses_two_in_a_hundred() -> None:
-    """It comes from held-out documents alone, and there must be enough of them."""
-    held_out, _ = answered(1000)
-    limit = scope_limit(held_out)
-    assert limit is not None
-    refused = statuses(held_out.confidence, held_out.similarity, 0.0, limit).count("out-of-scope")
-    assert 10 <= refused <= 22
-    assert scope_limit(answered(20)[0]) is None
-    assert (stored_limit({"scope_limit": limit}), stored_limit({}), stored_limit({"scope_limit": None})) == (
-        limit,
-        None,
-        None,
-    )
+def test_a_stored_rule_comes_back() -> None:
+    """What is stored is plain, and anything else is refused."""
+    assert stored_scope({"scope": asdict(RULE)}) == RULE
+    assert stored_scope({}) is stored_scope({"scope": None}) is None
+    for damaged in ([], {"limit": 1.0}, {**asdict(RULE), "limit": "1"}, {**asdict(RULE), "limit": float("inf")}):
+        with pytest.raises(ValueError, match="its scope"):
+            stored_scope({"scope": damaged})
 
 
 def test_sets_hold_the_truth_as_often_as_asked() -> None:

@@ -113,7 +113,7 @@ def facts(**changes: Any) -> dict[str, Any]:
                   "n_near_duplicates": 12, "n_suspected": 9, "estimated_error_fraction": 0.034,
                   "overlaps": [{"label": "apple", "other": "pear", "n_confused": 6, "share": 0.11}],
                   "small_labels": {"apple": 3}, "n_issues": {"conflicting": 5}},
-        "scope_limit": 0.31,
+        "scope": {"limit": -3.1},
         "learning_curve": [point(120, 0.8), point(480, 0.85), point(960, 0.88)],
         "learning_curve_estimate": {"n_documents": 1920, "accuracy": 0.902},
         **changes,
@@ -272,7 +272,7 @@ def test_limits_name_what_is_weak_in_this_model() -> None:
     """Weak and small labels, rough confidence, unknown labels, and a missing scope are named."""
     metrics = facts()["metrics"] | {"ece": 0.12, "unknown_labels": ["plum"]}
     metrics["per_class"]["pear"]["f1"] = 0.2
-    told = " ".join(limit_sentences(facts(metrics=metrics, scope_limit=None)))
+    told = " ".join(limit_sentences(facts(metrics=metrics, scope=None)))
     for words in ("weak at 'pear'", "'apple' (3)", "12.0 points off", "'plum'", "also where none fits", "about people"):
         assert words in told
     assert "marked out-of-scope" in " ".join(limit_sentences(facts()))

@@ -13,10 +13,11 @@ from sklearn.metrics import roc_auc_score
 from classifier.analysis.scope import (
     FEWEST_SCORES,
     MOST_QUERIES,
+    ScopeRule,
     auroc,
+    fit_scope,
     leave_out_similarity,
     nearest_similarity,
-    scope_scores,
     scope_threshold,
 )
 from classifier.errors import OptionError
@@ -37,17 +38,31 @@ def plain_similarity(queries: np.ndarray, embeddings: np.ndarray, k: int, allowe
     return np.array([row.mean() if len(row) else np.nan for row in ranked])
 
 
+RULE = ScopeRule(5.0, 2.0, 0.0, 1.0, -3.0)
+
+
 def test_scores_by_hand() -> None:
-    """Likeness weighs three times as much as confidence; only a certain, identical document scores 0."""
-    found = scope_scores(np.array([1.0, 0.5, 1.0, 0.25]), np.array([1.0, 1.0, 0.5, 0.5]))
-    assert found == pytest.approx(np.log([1, 0.5, 0.125, 0.03125]))
+    """Evidence and likeness count alike, each in what is usual for it."""
+    found = RULE.scores(np.array([5.0, 3.0, 7.0]), np.array([1.0, np.exp(-0.5), np.exp(-2.0)]))
+    assert found.tolist() == pytest.approx([0, -1.5, -1])
 
 
 def test_scores_of_any_likeness_are_finite() -> None:
     """Cosines of 0 or below count as 1e-6, rounding above 1 counts as 1, and what is not known stays so."""
-    found = scope_scores(np.full(4, 0.5), np.array([0.0, -1.0, 1.0000001, np.nan]))
-    assert found[:3] == pytest.approx(np.log([0.5e-18, 0.5e-18, 0.5]))
+    found = RULE.scores(np.full(4, 5.0), np.array([0.0, -1.0, 1.0000001, np.nan]))
+    assert found[:3] == pytest.approx([np.log(1e-6), np.log(1e-6), 0])
     assert np.isnan(found[3])
+
+
+def test_a_rule_needs_documents_that_differ() -> None:
+    """Too few, unknown or equal documents tell nothing."""
+    rng = np.random.default_rng(0)
+    evidence, similarity = rng.normal(5, 1, 200), rng.uniform(0.3, 0.9, 200)
+    assert fit_scope(evidence, similarity) is not None
+    assert fit_scope(evidence[:40], similarity[:40]) is None
+    assert fit_scope(np.where(np.arange(200) < 40, evidence, np.nan), similarity) is None
+    assert fit_scope(np.ones(200), similarity) is None
+    assert fit_scope(evidence, np.full(200, 0.5)) is None
 
 
 @settings(deadline=None)
@@ -204,8 +219,12 @@ def test_foreign_documents_score_lower() -> None:
     known = np.abs(cloud(300, 8)) * [1, 1, 1, 1, 0, 0, 0, 0]
     embeddings = (known / np.linalg.norm(known, axis=1, keepdims=True)).astype(np.float32)
     foreign = cloud(100, 8, seed=1)
-    inside = scope_scores(rng.uniform(0.8, 1, 300), leave_out_similarity(embeddings, np.arange(300)))
-    outside = scope_scores(rng.uniform(0.8, 1, 100), nearest_similarity(foreign, embeddings))
+    similarity = leave_out_similarity(embeddings, np.arange(300))
+    evidence = rng.normal(6, 1, 300)
+    rule = fit_scope(evidence, similarity)
+    assert rule is not None
+    inside = rule.scores(evidence, similarity)
+    outside = rule.scores(rng.normal(4, 1, 100), nearest_similarity(foreign, embeddings))
     assert auroc(inside, outside) > 0.95
-    assert (outside < scope_threshold(inside)).mean() > 0.8
-    assert (inside < scope_threshold(inside)).mean() == pytest.approx(0.02, abs=0.005)
+    assert (outside < rule.limit).mean() > 0.8
+    assert (inside < rule.limit).mean() == pytest.approx(0.02, abs=0.005)

@@ -190,7 +190,7 @@ def confusion(facts: Facts) -> str:
     listed = f'<p class="small">{told}</p>'
     if rows:
         listed += table(("true label", "taken for", "documents", "share"), rows, kind="pairs")
-    if len(labels) > figures.MOST_LABELS:
+    if confusion is None or len(labels) > figures.MOST_LABELS:
         return listed
     aid = (
         '<p class="small">A row is a true label, a column the answer. Blue on the diagonal is right, orange beside it '

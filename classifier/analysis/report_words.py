@@ -214,7 +214,7 @@ def _limits(facts: Facts) -> Iterator[str]:
     """Yield first what holds for every model, then what is this one's own."""
     yield "Do not use it alone for decisions about people, or where one wrong answer does harm: a person decides there."
     yield "A confidence is a calibrated probability for texts like the training documents; it says nothing of others."
-    if facts.get("scope_limit") is None:
+    if facts.get("scope") is None:
         yield "It always answers with its own labels, also where none fits: read what is unsure."
     else:
         yield (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,44 +11,97 @@ from classifier.analysis.confidence import Floats, Ints
 from classifier.errors import OptionError
 
 N_NEIGHBORS = 5
-SIMILARITY_WEIGHT = 3.0
 SMALLEST_SIMILARITY = 1e-6
 BLOCK_ROWS = 2048
 MOST_QUERIES = 4000
 FEWEST_SCORES = 50
 
 
-def scope_scores(confidence: Floats, similarity: Floats) -> Floats:
-    """Tell how well each document belongs to what the classifier was trained on.
+@dataclass(frozen=True, slots=True)
+class ScopeRule:
+    """How to tell a document that belongs to no label.
+
+    Attributes
+    ----------
+    evidence_center, evidence_scale : float
+        Median and interquartile range of the evidence of held-out training documents.
+    similarity_center, similarity_scale : float
+        The same of the logarithm of their similarity.
+    limit : float
+        Score below which a document counts as foreign.
+    """
+
+    evidence_center: float
+    evidence_scale: float
+    similarity_center: float
+    similarity_scale: float
+    limit: float
+
+    def scores(self, evidence: Floats, similarity: Floats) -> Floats:
+        """Tell how well each document belongs to what the classifier was trained on.
+
+        Parameters
+        ----------
+        evidence : ndarray of float64, shape (n_documents,)
+            The highest score that the head gives to any label, before the probabilities are made to sum to 1.
+        similarity : ndarray of float64, shape (n_documents,)
+            Mean cosine to the nearest training documents; nan where it is not known.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_documents,)
+            Higher belongs better; 0 is usual. nan where the similarity is.
+
+        Notes
+        -----
+        Both are measured in interquartile ranges of held-out training documents and added up; the similarity goes in
+        by its logarithm, clipped at 1e-6. Probabilities hide what is needed here: of a foreign document no label may
+        have much evidence, and still one of them most of the probability.
+
+        References
+        ----------
+        Hendrycks et al. (2022), Scaling Out-of-Distribution Detection for Real-World Settings (maximum logit),
+        https://arxiv.org/abs/1911.11132;
+        Sun et al. (2022), Out-of-Distribution Detection with Deep Nearest Neighbors, https://arxiv.org/abs/2204.06507
+
+        Examples
+        --------
+        >>> rule = ScopeRule(5.0, 2.0, 0.0, 1.0, -3.0)
+        >>> rule.scores(np.array([5.0, 1.0]), np.array([1.0, np.exp(-2.0)])).tolist()
+        [0.0, -4.0]
+        """
+        near = np.log(np.clip(similarity, SMALLEST_SIMILARITY, 1.0))
+        return np.asarray(
+            (evidence - self.evidence_center) / self.evidence_scale
+            + (near - self.similarity_center) / self.similarity_scale
+        )
+
+
+def fit_scope(evidence: Floats, similarity: Floats, refused_fraction: float = 0.02) -> ScopeRule | None:
+    """Learn a rule from training documents that were held out, without one that is foreign.
 
     Parameters
     ----------
-    confidence : ndarray of float64, shape (n_documents,)
-        Probability of the most probable label, above 0.
-    similarity : ndarray of float64, shape (n_documents,)
-        Mean cosine to the nearest training documents; nan where it is not known.
+    evidence, similarity : ndarray of float64, shape (n_documents,)
+        As for `ScopeRule.scores`, both measured while the documents were held out; nan is left out.
+    refused_fraction : float, default=0.02
+        As for `scope_threshold`.
 
     Returns
     -------
-    ndarray of float64, shape (n_documents,)
-        At most 0; higher belongs better. nan where the similarity is.
-
-    Notes
-    -----
-    The score is log(confidence) + 3 log(similarity), with the similarity clipped to [1e-6, 1]. A classifier can be sure
-    of a document that resembles none of its own, and unsure of one that lies between two of its labels; only the two
-    together tell what is foreign. The weight is fixed: there is no foreign document to choose it by.
-
-    References
-    ----------
-    Sun et al. (2022), Out-of-Distribution Detection with Deep Nearest Neighbors, https://arxiv.org/abs/2204.06507
-
-    Examples
-    --------
-    >>> scope_scores(np.array([1.0, 1.0, 0.5]), np.array([1.0, 0.5, 1.0])).round(3).tolist()
-    [0.0, -2.079, -0.693]
+    ScopeRule or None
+        None where there are too few documents to tell, or they do not differ.
     """
-    return np.asarray(np.log(confidence) + SIMILARITY_WEIGHT * np.log(np.clip(similarity, SMALLEST_SIMILARITY, 1.0)))
+    known = np.isfinite(evidence) & np.isfinite(similarity)
+    if known.sum() < FEWEST_SCORES:
+        return None
+    near = np.log(np.clip(similarity[known], SMALLEST_SIMILARITY, 1.0))
+    (low, center, high), (far, middle, close) = (np.percentile(one, [25, 50, 75]) for one in (evidence[known], near))
+    if not (high > low and close > far):
+        return None
+    rule = ScopeRule(float(center), float(high - low), float(middle), float(close - far), -np.inf)
+    limit = scope_threshold(rule.scores(evidence[known], similarity[known]), refused_fraction)
+    return replace(rule, limit=limit) if np.isfinite(limit) else None
 
 
 def leave_out_similarity(
@@ -134,7 +189,7 @@ def scope_threshold(scores: Floats, refused_fraction: float = 0.02) -> float:
     Parameters
     ----------
     scores : ndarray of float64, shape (n_documents,)
-        From `scope_scores`, of training documents that were held out; nan is left out.
+        From `ScopeRule.scores`, of training documents that were held out; nan is left out.
     refused_fraction : float, default=0.02
         Share of documents that do belong and will be refused all the same, in [0, 1].
 

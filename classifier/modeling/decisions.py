@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from classifier.analysis.abstention import threshold_for_accuracy, threshold_for_budget
 from classifier.analysis.confidence import Floats, Ints
 from classifier.analysis.conformal import conformal_thresholds
-from classifier.analysis.scope import scope_scores, scope_threshold
+from classifier.analysis.scope import ScopeRule
 from classifier.datamodels import STATUS_OK, STATUS_OUT_OF_SCOPE, STATUS_UNSURE, ReviewPolicy
 from classifier.errors import OptionError, TrainingDataError
 from classifier.modeling.held_out import HeldOut
@@ -64,32 +65,23 @@ def review_threshold(held_out: HeldOut, policy: ReviewPolicy, n_documents: int |
     return threshold_for_budget(confidence, min(1.0, policy.review_budget / max(1, n_documents)))
 
 
-def scope_limit(held_out: HeldOut) -> float | None:
-    """Return the score below which a document belongs to no label; None where too few documents tell.
-
-    By it, two in a hundred documents that do belong are refused as well.
-    """
-    known = held_out.compared
-    confidence, similarity = (values[known].astype(np.float64) for values in (held_out.confidence, held_out.similarity))
-    limit = scope_threshold(scope_scores(confidence, similarity))
-    return limit if math.isfinite(limit) else None
-
-
-def statuses(confidence: Floats, similarity: Floats, min_confidence: float, limit: float | None) -> list[str]:
+def statuses(
+    confidence: Floats, evidence: Floats, similarity: Floats, min_confidence: float, rule: ScopeRule | None
+) -> list[str]:
     """Say of each answer whether it stands alone.
 
     Parameters
     ----------
-    confidence, similarity : ndarray of float64, shape (n_documents,)
-        Of the answer; mean similarity to the nearest training documents.
+    confidence, evidence, similarity : ndarray of float64, shape (n_documents,)
+        Probability of the answer; highest score of any label; mean similarity to the nearest training documents.
     min_confidence : float
         Below it an answer is unsure.
-    limit : float or None
-        From `scope_limit`.
+    rule : ScopeRule or None
+        Tells what belongs to no label; None where nothing can.
     """
     is_foreign = np.zeros(len(confidence), dtype=np.bool_)
-    if limit is not None:
-        is_foreign = scope_scores(np.maximum(confidence, 1e-12), similarity) < limit
+    if rule is not None:
+        is_foreign = rule.scores(evidence, similarity) < rule.limit
     is_unsure = confidence.astype(np.float32) < np.float32(min_confidence)
     found = np.where(is_foreign, STATUS_OUT_OF_SCOPE, np.where(is_unsure, STATUS_UNSURE, STATUS_OK))
     return [str(status) for status in found]
@@ -105,7 +97,21 @@ def set_thresholds(
     return thresholds + np.finfo(np.float32).eps  # what is stored is rounded, and rounding shall not rule a label out
 
 
-def stored_limit(facts: Mapping[str, Any]) -> float | None:
-    """Read the limit of a stored model; None where it has none."""
-    limit = facts.get("scope_limit")
-    return float(limit) if isinstance(limit, int | float) else None
+def stored_scope(facts: Mapping[str, Any]) -> ScopeRule | None:
+    """Read the rule of a stored model; None where it has none.
+
+    Raises
+    ------
+    ValueError
+        When it is no rule.
+    """
+    values = facts.get("scope")
+    if values is None:
+        return None
+    names = {one.name for one in fields(ScopeRule)}
+    if not isinstance(values, dict) or set(values) != names:
+        raise ValueError("its scope is no rule")
+    numbers = [values[name] for name in names]
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        raise ValueError("its scope holds something else than numbers")
+    return ScopeRule(**values)

@@ -59,5 +59,9 @@ class LinearHead:
 
     def predict_proba(self, embeddings: Embeddings, rows: SparseRows | None = None) -> Floats:
         """Return calibrated probabilities, shape (n_documents, n_classes); rows sum to 1 unless multi-label."""
+        return self.proba_of(self.scores(embeddings, rows))
+
+    def proba_of(self, scores: NDArray[np.float32]) -> Floats:
+        """Calibrate scores."""
         link = sigmoid if self.is_multi_label else softmax
-        return link(self.scores(embeddings, rows), self.temperature)
+        return link(scores, self.temperature)

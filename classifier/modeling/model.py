@@ -16,12 +16,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from classifier.analysis.audit import Audit, audit
 from classifier.analysis.confidence import Floats
 from classifier.analysis.evaluation import Evaluation, evaluate
-from classifier.analysis.scope import leave_out_similarity
+from classifier.analysis.scope import fit_scope, leave_out_similarity
 from classifier.embedding.contract import Embeddings, HasState, Recipe
 from classifier.embedding.embedders import load_embedder
 from classifier.errors import TrainingDataError, TrainingDataWarning, lookup
 from classifier.modeling import persistence
-from classifier.modeling.decisions import scope_limit
 from classifier.modeling.findings import baseline_scores, review_facts, set_facts
 from classifier.modeling.folds import ALWAYS_IN_TRAINING
 from classifier.modeling.held_out import HeldOut
@@ -154,14 +153,15 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         """Keep how documents fared while they were held out, and return what is stored of it with the model."""
         measured, proba = fitted.folds != ALWAYS_IN_TRAINING, fitted.held_out_proba
         self.audit_ = audit(data.texts, data.labels, data.classes, self.embeddings_, proba, measured)
-        similarity = leave_out_similarity(self.embeddings_, data.groups)
-        self.held_out_ = HeldOut.of(proba, data.y, measured, similarity)
+        similarity = leave_out_similarity(self.embeddings_, np.where(measured, fitted.folds, -1))
+        scope = fit_scope(fitted.held_out_evidence, similarity)
+        self.held_out_ = HeldOut.of(proba, data.y, measured)
         self.evaluation_ = _cross_validated(data, proba, measured, self.seed)
         return {
             "data": {"n_documents": len(data.texts), "file": "", "sha256": ""},
             "race": [asdict(entrant) for entrant in fitted.race],
             "inverse_regularisation": fitted.inverse_regularisation,
-            "scope_limit": scope_limit(self.held_out_),
+            "scope": scope and asdict(scope),
             "audit": self.audit_.summary(),
             "baselines": baseline_scores(fitted.baselines, self.embeddings_, data.y, fitted.folds, seed=self.seed),
             "review": review_facts(proba, data.y, measured),

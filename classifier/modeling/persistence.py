@@ -16,6 +16,7 @@ from classifier.embedding.contract import EmbeddingContract
 from classifier.embedding.embedders import lasting_name, name_of
 from classifier.errors import BundleRefusedError
 from classifier.modeling.colors import label_colors
+from classifier.modeling.decisions import stored_scope
 from classifier.modeling.head import LexicalWeights, LinearHead
 from classifier.modeling.held_out import HeldOut
 from classifier.modeling.lexical import Lexicon
@@ -85,6 +86,7 @@ def load(kind: type[Model], folder: Path, options: EncoderOptions | None = None)
         raise BundleRefusedError(folder, f"its manifest does not describe a model ({error})") from error
     coef, intercept = (np.array(bundle.arrays[name], dtype=np.float32) for name in ("coef", "intercept"))
     try:
+        stored_scope(facts)
         lexicon, lexical = _lexical_half(bundle.arrays, n_words, len(labels))
         held_out = _held_out(bundle.arrays)
     except ValueError as error:

@@ -133,8 +133,7 @@ class Predictor:
 
     def proba_of(self, texts: Sequence[str], embeddings: Embeddings) -> Floats:
         """Return calibrated probabilities of texts whose embeddings are known, as `predict_proba` does."""
-        lexical = None if self.lexicon_ is None else self.lexicon_.transform(_strings(texts))
-        return self.head_.predict_proba(embeddings, lexical)
+        return self.head_.proba_of(self._scores(_strings(texts), embeddings))
 
     def classify(
         self, texts: Sequence[str], *, min_confidence: float = DEFAULT_MIN_CONFIDENCE, progress: bool = False
@@ -151,12 +150,14 @@ class Predictor:
         """
         texts = _strings(texts)
         embeddings = self.encode(texts, progress=progress)
-        proba = self.proba_of(texts, embeddings)
-        limit = decisions.stored_limit(self.facts_)
+        scores = self._scores(texts, embeddings)
+        proba = self.head_.proba_of(scores)
+        rule = decisions.stored_scope(self.facts_)
         similarity = np.full(len(texts), np.nan)
-        if limit is not None:
+        if rule is not None:
             similarity = nearest_similarity(embeddings, self.embeddings_)
-        found = decisions.statuses(proba.max(axis=1, initial=0.0), similarity, min_confidence, limit)
+        confidence, evidence = proba.max(axis=1, initial=0.0), scores.max(axis=1, initial=-np.inf).astype(np.float64)
+        found = decisions.statuses(confidence, evidence, similarity, min_confidence, rule)
         return [
             self._answer(*row)
             for row in zip(embeddings, proba, found, self.used_fraction(texts), similarity, strict=True)
@@ -293,6 +294,11 @@ class Predictor:
     def _index(self) -> NeighborIndex:
         """Search over the training documents."""
         return NeighborIndex(self.embeddings_, self.document_labels_)
+
+    def _scores(self, texts: Sequence[str], embeddings: Embeddings) -> NDArray[np.float32]:
+        """Return the uncalibrated scores of texts and their embeddings."""
+        rows = None if self.lexicon_ is None else self.lexicon_.transform(texts)
+        return self.head_.scores(embeddings, rows)
 
     def _answer(
         self, embedding: NDArray[np.float32], proba: Floats, status: str, used: float, similarity: float

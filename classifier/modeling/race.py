@@ -72,6 +72,8 @@ class HeadFit:
         Calibrated probabilities from heads that had not seen the document; zeros where never held out.
     baselines : dict of str to ndarray
         The same of each half alone.
+    held_out_evidence : ndarray of float64, shape (n_documents,)
+        The highest score of any class from such a head; nan where never held out.
     """
 
     head: LinearHead
@@ -81,6 +83,7 @@ class HeadFit:
     folds: Ints
     held_out_proba: Floats
     baselines: dict[str, Floats]
+    held_out_evidence: Floats
 
     @property
     def n_folds(self) -> int:
@@ -126,13 +129,15 @@ def fit_logistic(
     with undisturbed_solvers():
         if not held_out.any():
             coef, intercept = LogisticPath(embeddings, y, weights).fit(1.0)
-            return HeadFit(LinearHead(coef, intercept, 1.0), None, (), 1.0, folds, proba, {})
+            never = np.full(len(y), np.nan)
+            return HeadFit(LinearHead(coef, intercept, 1.0), None, (), 1.0, folds, proba, {}, never)
         dense = _race_dense(_by_fold(embeddings, folds, refit), y, weights, folds)
         coef, intercept = LogisticPath(embeddings, y, weights).fit(dense.c)
     proba[held_out] = cross_fitted_proba([dense.scores[held_out]], y[held_out], folds[held_out])
     temperature = 1 / float(fit_scales([dense.scores[held_out]], y[held_out])[0])
     head = LinearHead(coef, intercept, temperature)
-    return HeadFit(head, None, dense.entrants, dense.c, folds, proba, {DENSE: proba})
+    evidence = np.where(held_out, dense.scores.max(axis=1), np.nan)
+    return HeadFit(head, None, dense.entrants, dense.c, folds, proba, {DENSE: proba}, evidence)
 
 
 def fit_hybrid(
@@ -203,9 +208,11 @@ def fit_hybrid(
         alone = np.zeros_like(proba)
         alone[held_out] = cross_fitted_proba([half.scores[held_out]], y[held_out], folds[held_out])
         baselines[name] = alone
-    both = _entrant(BOTH, 0.0, sum(factor * one for factor, one in zip(factors, scores, strict=True)), y[held_out])
-    race = (*dense.entrants, *lexical.entrants, replace(both, chosen=True))
-    return HeadFit(_joined(halves, factors), lexicon, race, dense.c, folds, proba, baselines)
+    total = np.asarray(sum(factor * one for factor, one in zip(factors, scores, strict=True)))
+    race = (*dense.entrants, *lexical.entrants, replace(_entrant(BOTH, 0.0, total, y[held_out]), chosen=True))
+    evidence = np.full(len(y), np.nan)
+    evidence[held_out] = total.max(axis=1)
+    return HeadFit(_joined(halves, factors), lexicon, race, dense.c, folds, proba, baselines, evidence)
 
 
 HEADS: dict[str, Callable[..., HeadFit]] = {"hybrid": fit_hybrid, "logistic": fit_logistic}
@@ -282,7 +289,8 @@ def _unmeasured(
     dense = LogisticPath(embeddings, y, weights).fit(1.0)
     lexical = fit_margins(rows.matrix(), y, weights, 1.0)
     head = _joined([dense, lexical], np.array(_UNMEASURED_SCALES))
-    return HeadFit(head, lexicon, (), 1.0, folds, np.zeros((len(y), len(dense[0]))), {})
+    proba, never = np.zeros((len(y), len(dense[0]))), np.full(len(y), np.nan)
+    return HeadFit(head, lexicon, (), 1.0, folds, proba, {}, never)
 
 
 def _joined(halves: Sequence[Weights], factors: Floats) -> LinearHead:
