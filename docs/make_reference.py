@@ -17,6 +17,7 @@ VERBS = (
     "train",
     "evaluate",
     "predict",
+    "explain",
     "similar",
     "audit",
     "report",

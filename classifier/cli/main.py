@@ -17,6 +17,7 @@ from classifier import __version__
 from classifier.cli.auditing import audit
 from classifier.cli.comparing import compare
 from classifier.cli.embedding import embed
+from classifier.cli.explaining import explain
 from classifier.cli.models import models_app
 from classifier.cli.output import EXIT_INTERRUPTED, EXIT_MISTAKE, say
 from classifier.cli.predicting import predict, similar
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, similar, audit, report, embed, compare, doctor):
+for command in (train, evaluate, predict, explain, similar, audit, report, embed, compare, doctor):
     app.command()(command)
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")

@@ -11,11 +11,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from classifier import workflows
 from classifier.datamodels import STATUS_EMPTY, Prediction, Settings
 from classifier.errors import ClassifierError
+from classifier.modeling.explain import explain
 from classifier.ui import markup, state, uploads, widgets
 from classifier.ui.state import OpenModel, Question, remembered
 
 TITLE = "Classify"
-LEAD = "Each answer comes with its confidence and with the training documents it resembles."
+LEAD = "Each answer comes with its confidence, the words that decided, and the training documents it resembles."
 
 
 def show() -> None:
@@ -69,6 +70,9 @@ def _answer(
     with left:
         answer = prediction or remembered(subject, question, lambda: model.classify([question.text])[0])
         widgets.result(opened, answer, question.text, name)
+        if answer.status != STATUS_EMPTY:
+            why = remembered(subject, (question, "why"), lambda: explain(model, question.text, label=answer.label, k=1))
+            widgets.words(why)
     if answer.status == STATUS_EMPTY:
         return
     with right:

@@ -14,9 +14,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from classifier.datamodels import Neighbor, Prediction
 from classifier.errors import ClassifierError
+from classifier.modeling.explain import Explanation
 from classifier.reading.documents import Record
 from classifier.storage.registry import ModelVersion
-from classifier.ui import markup, state
+from classifier.ui import explaining, markup, state
 from classifier.ui.style import CSS
 from classifier.ui.uploads import ROW_LIMIT, TableAnswers, UploadedTable
 
@@ -31,6 +32,7 @@ TRAIN_COMMAND = "classifier train data/support_tickets.csv --name tickets"
 def style() -> None:
     """Bring the style sheet to the page."""
     st.html(CSS)
+    st.html(explaining.CSS)
 
 
 def problem(error: ClassifierError) -> None:
@@ -94,6 +96,12 @@ def examples(opened: state.OpenModel) -> None:
             on_click=state.ask_example,
             args=(document,),
         )
+
+
+def words(explanation: Explanation) -> None:
+    """Show the words that decided."""
+    st.html(markup.section("Why", "What the answer would lose without a word"))
+    st.html(explaining.render_words(explanation))
 
 
 def result(opened: state.OpenModel, prediction: Prediction, text: str, name: str) -> None:

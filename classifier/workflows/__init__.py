@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from classifier.workflows.auditing import audit
     from classifier.workflows.comparing import compare
+    from classifier.workflows.explaining import explain
     from classifier.workflows.labelled import read_labelled, rejected_path
     from classifier.workflows.measuring import evaluate
     from classifier.workflows.models import delete_model, list_models, promote_model, show_model
@@ -28,6 +29,7 @@ _HOMES = {
     "embed": "vectors",
     "evaluate": "measuring",
     "examine": "upkeep",
+    "explain": "explaining",
     "list_models": "models",
     "load": "opening",
     "open_predictor": "opening",
@@ -51,6 +53,7 @@ __all__ = [
     "embed",
     "evaluate",
     "examine",
+    "explain",
     "list_models",
     "load",
     "open_predictor",
