@@ -24,6 +24,7 @@ from classifier.modeling import persistence
 from classifier.modeling.findings import baseline_scores, review_facts, set_facts
 from classifier.modeling.folds import ALWAYS_IN_TRAINING
 from classifier.modeling.held_out import HeldOut
+from classifier.modeling.learning_curve import twice_the_data
 from classifier.modeling.predictor import Predictor
 from classifier.modeling.race import HEADS, HeadFit, Refit
 from classifier.modeling.training_data import TrainingData, check_training_data
@@ -164,6 +165,8 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
             "scope": scope and asdict(scope),
             "audit": self.audit_.summary(),
             "baselines": baseline_scores(fitted.baselines, self.embeddings_, data.y, fitted.folds, seed=self.seed),
+            "learning_curve": [asdict(point) for point in fitted.learning_curve],
+            "learning_curve_estimate": twice_the_data(fitted.learning_curve),
             "review": review_facts(proba, data.y, measured),
             "sets": set_facts(proba, data.y, fitted.folds),
             "measured_on": f"{fitted.n_folds}-fold cross-validation of the training documents",

@@ -15,6 +15,7 @@ from classifier.embedding.contract import Embeddings
 from classifier.modeling.folds import ALWAYS_IN_TRAINING, FOLDS_OF_MANY, MANY_DOCUMENTS, N_FOLDS, assign_folds
 from classifier.modeling.folds import class_weights as weigh
 from classifier.modeling.head import LexicalWeights, LinearHead
+from classifier.modeling.learning_curve import LearningPoint, learning_curve
 from classifier.modeling.lexical import Lexicon, SparseRows, fit_lexicon, restricted
 from classifier.modeling.solvers import LogisticPath, Weights, fit_margins, undisturbed_solvers
 
@@ -74,6 +75,8 @@ class HeadFit:
         The same of each half alone.
     held_out_evidence : ndarray of float64, shape (n_documents,)
         The highest score of any class from such a head; nan where never held out.
+    learning_curve : tuple of LearningPoint
+        How it fares with fewer documents; empty where that was not measured.
     """
 
     head: LinearHead
@@ -84,6 +87,7 @@ class HeadFit:
     held_out_proba: Floats
     baselines: dict[str, Floats]
     held_out_evidence: Floats
+    learning_curve: tuple[LearningPoint, ...] = ()
 
     @property
     def n_folds(self) -> int:
@@ -190,7 +194,8 @@ def fit_hybrid(
     with undisturbed_solvers():
         if not held_out.any():
             return _unmeasured(embeddings, lexicon, rows, y, weights, folds)
-        dense = _race_dense(_by_fold(embeddings, folds, refit), y, weights, folds)
+        by_fold = _by_fold(embeddings, folds, refit)
+        dense = _race_dense(by_fold, y, weights, folds)
         lexical, n_columns = _race_lexical(rows, len(lexicon.words), y, weights, folds, dense.scores, seed)
         if n_columns < len(lexicon):
             lexicon, rows = Lexicon(lexicon.words, (), lexicon.idf[:n_columns]), _first_columns(rows, n_columns)
@@ -200,8 +205,10 @@ def fit_hybrid(
                 partial(fit_margins, rows.matrix(), y, weights, lexical.c, seed=seed),
             ]
         )
-    scores = [dense.scores[held_out], lexical.scores[held_out]]
-    factors = fit_scales(scores, y[held_out])
+        scores = [dense.scores[held_out], lexical.scores[held_out]]
+        factors = fit_scales(scores, y[held_out])
+        first = restricted(rows, folds != 0, len(lexicon.words))
+        curve = _curve(by_fold[0], first, y, folds == 0, (dense.c, lexical.c), factors)
     proba[held_out] = cross_fitted_proba(scores, y[held_out], folds[held_out])
     baselines = {}
     for name, half in ((DENSE, dense), (LEXICAL, lexical)):
@@ -212,7 +219,8 @@ def fit_hybrid(
     race = (*dense.entrants, *lexical.entrants, replace(_entrant(BOTH, 0.0, total, y[held_out]), chosen=True))
     evidence = np.full(len(y), np.nan)
     evidence[held_out] = total.max(axis=1)
-    return HeadFit(_joined(halves, factors), lexicon, race, dense.c, folds, proba, baselines, evidence)
+    head = _joined(halves, factors)
+    return HeadFit(head, lexicon, race, dense.c, folds, proba, baselines, evidence, curve)
 
 
 HEADS: dict[str, Callable[..., HeadFit]] = {"hybrid": fit_hybrid, "logistic": fit_logistic}
@@ -280,6 +288,33 @@ def _race_lexical(
     alone = _entrant(name, c, scores[held_out], y[held_out])
     marked = (replace(entrant, chosen=row == best) for row, entrant in enumerate(entrants))
     return _Half(c, scores, (*marked, alone)), n_columns
+
+
+def _curve(
+    embeddings: Embeddings,
+    rows: SparseRows,
+    y: Ints,
+    held_out: NDArray[np.bool_],
+    cs: tuple[float, float],
+    factors: Floats,
+) -> tuple[LearningPoint, ...]:
+    """Train what won the race on fewer documents."""
+    matrix = rows.matrix()
+
+    def answers_of(part: NDArray[np.bool_]) -> Ints:
+        weights = weigh(y[part], int(y.max()) + 1)
+        halves = _parallel(
+            [
+                partial(LogisticPath(embeddings[part], y[part], weights).fit, cs[0]),
+                partial(fit_margins, matrix[part], y[part], weights, cs[1]),
+            ]
+        )
+        (coef, intercept), (lexical_coef, lexical_intercept) = halves
+        dense, lexical = embeddings[held_out] @ coef.T + intercept, matrix[held_out] @ lexical_coef + lexical_intercept
+        found: Ints = (factors[0] * dense + factors[1] * lexical).argmax(axis=1)
+        return found
+
+    return learning_curve(answers_of, y, held_out)
 
 
 def _unmeasured(
