@@ -11,6 +11,8 @@ from classifier.analysis.confidence import Floats, sigmoid, softmax
 from classifier.embedding.contract import Embeddings
 from classifier.modeling.lexical import SparseRows
 
+HEAD_NAMES = ("hybrid", "logistic")
+
 
 @dataclass(frozen=True, slots=True)
 class LexicalWeights:

@@ -17,10 +17,9 @@ from classifier.embedding.embedders import lasting_name, name_of
 from classifier.errors import BundleRefusedError
 from classifier.modeling.colors import label_colors
 from classifier.modeling.decisions import stored_scope
-from classifier.modeling.head import LexicalWeights, LinearHead
+from classifier.modeling.head import HEAD_NAMES, LexicalWeights, LinearHead
 from classifier.modeling.held_out import HeldOut
 from classifier.modeling.lexical import Lexicon
-from classifier.modeling.race import HEADS
 from classifier.storage.bundle import Bundle, load_bundle, save_bundle
 
 if TYPE_CHECKING:
@@ -190,6 +189,6 @@ def _text(value: Any) -> str:
 
 def _known_head(value: Any) -> str:
     """Take the name of a head this version has."""
-    if value not in HEADS:
+    if value not in HEAD_NAMES:
         raise ValueError(f"unknown head {value!r}")
     return str(value)
