@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from classifier.analysis.confidence import softmax
 from classifier.modeling.colors import label_colors
 from classifier.modeling.folds import ALWAYS_IN_TRAINING, assign_folds, class_weights
+from classifier.modeling.head import HEAD_NAMES
 from classifier.modeling.race import DENSE, HEADS, INVERSE_REGULARISATION, HeadFit, fit_logistic
 
 CLASSES = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(
@@ -255,3 +256,8 @@ def test_every_training_part_knows_every_label(rows: list[tuple[int, int]], n_fo
         assert len(set(folds[groups == text])) == 1
     for fold in range(folds.max() + 1):
         assert set(y[folds != fold]) == set(y)
+
+
+def test_a_stored_model_knows_every_head() -> None:
+    """The names that a bundle may hold are those that can be trained."""
+    assert tuple(HEADS) == HEAD_NAMES

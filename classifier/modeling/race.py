@@ -14,7 +14,7 @@ from classifier.analysis.confidence import Floats, Ints, cross_fitted_proba, fit
 from classifier.embedding.contract import Embeddings
 from classifier.modeling.folds import ALWAYS_IN_TRAINING, FOLDS_OF_MANY, MANY_DOCUMENTS, N_FOLDS, assign_folds
 from classifier.modeling.folds import class_weights as weigh
-from classifier.modeling.head import HEAD_NAMES, LexicalWeights, LinearHead
+from classifier.modeling.head import LexicalWeights, LinearHead
 from classifier.modeling.learning_curve import LearningPoint, learning_curve
 from classifier.modeling.lexical import Lexicon, SparseRows, fit_lexicon, restricted
 from classifier.modeling.solvers import LogisticPath, Weights, fit_margins, undisturbed_solvers
@@ -223,7 +223,7 @@ def fit_hybrid(
     return HeadFit(head, lexicon, race, dense.c, folds, proba, baselines, evidence, curve)
 
 
-HEADS: dict[str, Callable[..., HeadFit]] = dict(zip(HEAD_NAMES, (fit_hybrid, fit_logistic), strict=True))
+HEADS: dict[str, Callable[..., HeadFit]] = {"hybrid": fit_hybrid, "logistic": fit_logistic}
 
 
 def _folds(y: Ints, groups: Ints | None, seed: int) -> Ints:
