@@ -25,10 +25,10 @@ MOST_TERMS = 300_000
 MOST_WEIGHTS = 32_000_000
 _LONGEST_KNOWN_WORD = 40
 _MOST_KNOWN_WORDS = 200_000
-_UNSPACED = (
+UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 _RUN = re.compile(r"\S+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from classifier.analysis.confidence import Floats, Ints
 from classifier.embedding.contract import Embedder, Embeddings
 from classifier.modeling.head import LexicalWeights, LinearHead
-from classifier.modeling.lexical import _UNSPACED, Lexicon
+from classifier.modeling.lexical import UNSPACED, Lexicon
 
 Span = tuple[int, int]
 
@@ -24,8 +24,8 @@ _PIECE_CHARACTERS = 20_000
 _JOINERS = "\u200c\u200d"
 _SENTENCE_END = re.compile(r"[.!?\u2026\u061f\u06d4\u0964]\S*\s|[\u3002\uff01\uff1f]|[\n\r]")
 _RUN = re.compile(r"\S+")
-_WORDLIKE = re.compile(rf"[\w{_UNSPACED}]")
-_TOKEN_LIKE = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]{{1,7}}|[^\w\s]")
+_WORDLIKE = re.compile(rf"[\w{UNSPACED}]")
+_TOKEN_LIKE = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]{{1,7}}|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ def word_spans(text: str) -> list[Span]:
     pictures = "".join(
         character for character, kind in kinds.items() if kind == "So" or (kind == "Sk" and character > "\uffff")
     )
-    letters = rf"[^\W{_UNSPACED}](?:[^\W{_UNSPACED}]|[{marks}])*"
-    pattern = rf"[{_UNSPACED}][{marks}]*|{letters}(?:['\u2019]{letters})*"
+    letters = rf"[^\W{UNSPACED}](?:[^\W{UNSPACED}]|[{marks}])*"
+    pattern = rf"[{UNSPACED}][{marks}]*|{letters}(?:['\u2019]{letters})*"
     if pictures:
         pattern += rf"|[{pictures}][{pictures}{marks}]*"
     return [found.span() for found in re.finditer(pattern, text)]

@@ -70,7 +70,7 @@ def _answer(
     with left:
         answer = prediction or remembered(subject, question, lambda: model.classify([question.text])[0])
         widgets.result(opened, answer, question.text, name)
-        if answer.status != STATUS_EMPTY:
+        if answer.status != STATUS_EMPTY and widgets.wants_words(question.text):
             why = remembered(subject, (question, "why"), lambda: explain(model, question.text, label=answer.label, k=1))
             widgets.words(why)
     if answer.status == STATUS_EMPTY:

@@ -22,6 +22,7 @@ from classifier.ui.style import CSS
 from classifier.ui.uploads import ROW_LIMIT, TableAnswers, UploadedTable
 
 SHOWN_LABELS = 5
+SHORT_CHARACTERS = 600
 NEIGHBOR_COUNTS = (5, 10, 20)
 TABLE_PIXELS = 388
 TABLE_TEXT_CHARACTERS = 400
@@ -96,6 +97,12 @@ def examples(opened: state.OpenModel) -> None:
             on_click=state.ask_example,
             args=(document,),
         )
+
+
+def wants_words(text: str) -> bool:
+    """Explain a short text at once; a long one, which takes a while, when asked."""
+    is_short = len(text) <= SHORT_CHARACTERS
+    return is_short or st.toggle("Show the words that decided (takes a while)", key="words-of-long-text")
 
 
 def words(explanation: Explanation) -> None:
