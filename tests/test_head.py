@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from classifier.analysis.confidence import softmax
 from classifier.modeling.colors import label_colors
 from classifier.modeling.folds import ALWAYS_IN_TRAINING, assign_folds, class_weights
 from classifier.modeling.head import HEAD_NAMES
-from classifier.modeling.race import DENSE, HEADS, INVERSE_REGULARISATION, HeadFit, fit_logistic
+from classifier.modeling.lexical import fit_lexicon
+from classifier.modeling.race import DENSE, HEADS, INVERSE_REGULARISATION, HeadFit, fit_hybrid, fit_logistic
+from classifier.modeling.solvers import fit_margins, in_threads
 
 CLASSES = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(
     lambda drawn: np.unique(drawn, return_inverse=True)[1].astype(np.intp)
@@ -165,6 +168,41 @@ def test_any_number_of_workers_gives_the_same_head(monkeypatch: pytest.MonkeyPat
         one = fit_logistic(embeddings, y)
     assert np.array_equal(every.head.coef, one.head.coef)
     assert np.array_equal(every.held_out_proba, one.held_out_proba)
+
+
+def worded(n_per_class: int, n_classes: int) -> tuple[list[str], np.ndarray]:
+    """Return texts whose words tell their class only loosely, and their classes."""
+    rng = np.random.default_rng(1)
+    y = np.repeat(np.arange(n_classes), n_per_class)
+    return [" ".join(f"w{word}" for word in rng.normal(label * 2, 6, 8).astype(int)) for label in y], y
+
+
+def test_support_vectors_are_the_same_whatever_other_threads_do() -> None:
+    """Machines that train at the same time do not draw each other's random numbers."""
+    texts, y = worded(20, 8)
+    matrix, weights = fit_lexicon(texts, n_classes=8)[1].matrix(), np.ones(len(y))
+    alone = fit_margins(matrix, y, weights, 1.0)
+    for coef, intercept in in_threads([partial(fit_margins, matrix, y, weights, 1.0) for _ in range(40)]):
+        assert np.array_equal(coef, alone[0])
+        assert np.array_equal(intercept, alone[1])
+
+
+def test_the_hybrid_head_is_the_same_for_any_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice by all workers and once by one: the same bits in both halves, and the same race."""
+    texts, y = worded(20, 8)
+    embeddings, _ = clouds([20] * 8)
+    fits = [fit_hybrid(embeddings, y, texts=texts) for _ in range(2)]
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    with threadpool_limits(1):
+        fits.append(fit_hybrid(embeddings, y, texts=texts))
+    first = fits[0]
+    assert first.head.lexical is not None
+    for other in fits[1:]:
+        assert other.head.lexical is not None
+        assert np.array_equal(other.head.lexical.coef, first.head.lexical.coef)
+        assert np.array_equal(other.head.coef, first.head.coef)
+        assert np.array_equal(other.held_out_proba, first.held_out_proba)
+        assert (other.race, other.learning_curve) == (first.race, first.learning_curve)
 
 
 def test_two_documents_of_two_classes_are_enough() -> None:

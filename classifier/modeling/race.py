@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.analysis.confidence import Floats, Ints, cross_fitted_proba, fit_scales, log_losses
+from classifier.analysis.confidence import Floats, Ints, fit_scales, log_losses
 from classifier.embedding.contract import Embeddings
-from classifier.modeling.folds import ALWAYS_IN_TRAINING, FOLDS_OF_MANY, MANY_DOCUMENTS, N_FOLDS, assign_folds
-from classifier.modeling.folds import class_weights as weigh
+from classifier.modeling.folds import ALWAYS_IN_TRAINING
 from classifier.modeling.head import LexicalWeights, LinearHead
 from classifier.modeling.learning_curve import LearningPoint, learning_curve
 from classifier.modeling.lexical import Lexicon, SparseRows, fit_lexicon, restricted
-from classifier.modeling.solvers import LogisticPath, Weights, fit_margins, undisturbed_solvers
+from classifier.modeling.priors import LabelPriors, LabelTrust
+from classifier.modeling.solvers import Weights, fit_margins, in_threads, undisturbed_solvers
+from classifier.modeling.task import Scores, Task, weighted_sum
 
 Refit = Callable[[NDArray[np.bool_]], Embeddings]
 
 INVERSE_REGULARISATION = (1.0, 3.0, 10.0, 30.0, 100.0)
 LEXICAL_INVERSE_REGULARISATION = (0.3, 1.0)
 DENSE, LEXICAL, BOTH = "embedding", "words", "embedding and words"
-_UNMEASURED_SCALES = (10.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ class HeadFit:
         The highest score of any class from such a head; nan where never held out.
     learning_curve : tuple of LearningPoint
         How it fares with fewer documents; empty where that was not measured.
+    trust : LabelTrust or None
+        How far the names of the labels were trusted; None where they were not given.
     """
 
     head: LinearHead
@@ -88,6 +90,7 @@ class HeadFit:
     baselines: dict[str, Floats]
     held_out_evidence: Floats
     learning_curve: tuple[LearningPoint, ...] = ()
+    trust: LabelTrust | None = None
 
     @property
     def n_folds(self) -> int:
@@ -97,10 +100,10 @@ class HeadFit:
 
 @dataclass(frozen=True, slots=True)
 class _Half:
-    """The chosen candidate of one half: its C, its out-of-fold scores, and its trained weights."""
+    """The chosen candidate of one half: its C, its out-of-fold scores, and all that were tried."""
 
     c: float
-    scores: NDArray[np.float32]
+    scores: Scores
     entrants: tuple[Entrant, ...]
 
 
@@ -108,10 +111,11 @@ def fit_logistic(
     embeddings: Embeddings,
     y: Ints,
     *,
-    texts: Sequence[str] = (),  # noqa: ARG001 # one signature for all heads
+    texts: Sequence[str] = (),
     groups: Ints | None = None,
     seed: int = 0,
     refit: Refit | None = None,
+    priors: LabelPriors | None = None,
 ) -> HeadFit:
     """Train multinomial logistic regression on the embeddings alone; see `fit_hybrid` for the parameters.
 
@@ -125,23 +129,7 @@ def fit_logistic(
     ----------
     Breiman et al. (1984), Classification and Regression Trees, section 3.4.3 (the one-standard-error rule)
     """
-    n_classes = int(y.max()) + 1
-    weights = weigh(y, n_classes)
-    folds = _folds(y, groups, seed)
-    held_out = folds != ALWAYS_IN_TRAINING
-    proba = np.zeros((len(y), n_classes))
-    with undisturbed_solvers():
-        if not held_out.any():
-            coef, intercept = LogisticPath(embeddings, y, weights).fit(1.0)
-            never = np.full(len(y), np.nan)
-            return HeadFit(LinearHead(coef, intercept, 1.0), None, (), 1.0, folds, proba, {}, never)
-        dense = _race_dense(_by_fold(embeddings, folds, refit), y, weights, folds)
-        coef, intercept = LogisticPath(embeddings, y, weights).fit(dense.c)
-    proba[held_out] = cross_fitted_proba([dense.scores[held_out]], y[held_out], folds[held_out])
-    temperature = 1 / float(fit_scales([dense.scores[held_out]], y[held_out])[0])
-    head = LinearHead(coef, intercept, temperature)
-    evidence = np.where(held_out, dense.scores.max(axis=1), np.nan)
-    return HeadFit(head, None, dense.entrants, dense.c, folds, proba, {DENSE: proba}, evidence)
+    return _fit_dense(Task.of(embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors))
 
 
 def fit_hybrid(
@@ -152,6 +140,7 @@ def fit_hybrid(
     groups: Ints | None = None,
     seed: int = 0,
     refit: Refit | None = None,
+    priors: LabelPriors | None = None,
 ) -> HeadFit:
     """Train one linear head on embeddings and words; shares, regularisation and confidence by cross-validation.
 
@@ -168,8 +157,11 @@ def fit_hybrid(
         Decides the folds.
     refit : callable or None
         For an embedder that learns from texts: takes a mask of documents, shape (n_documents,), and gives the
-        embeddings of all documents by an embedder that learned from those alone. Without it, held-out documents
-        would have been learned from.
+        embeddings of all documents, and behind them those of all `priors`, by an embedder that learned from the
+        documents of the mask alone. Without it, held-out documents would have been learned from.
+    priors : LabelPriors or None
+        What the labels say by themselves. As far as the documents agree, it is trained on as well; the more documents
+        a label has, the less.
 
     Returns
     -------
@@ -181,156 +173,155 @@ def fit_hybrid(
     Each half is trained by itself, in the way that suits it: logistic regression on the dense vectors, a linear
     support vector machine on the sparse rows. The sum of both, each times a factor, is one linear head on both
     kinds of features; the two factors are those with the lowest log loss on held-out scores, so that the sum is
-    calibrated, too. A half that does not help gets the factor 0.
+    calibrated, too. A half that does not help gets the factor 0. `Task` says what is different for very few documents
+    and for very many classes.
     """
-    n_classes = int(y.max()) + 1
-    weights = weigh(y, n_classes)
-    folds = _folds(y, groups, seed)
-    held_out = folds != ALWAYS_IN_TRAINING
-    lexicon, rows = fit_lexicon(texts, n_classes=n_classes)
+    task = Task.of(embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors)
+    if task.is_huge:
+        return _fit_dense(task)
+    lexicon, rows = fit_lexicon(task.texts, n_classes=task.n_classes)
     if not len(lexicon):
-        return fit_logistic(embeddings, y, groups=groups, seed=seed, refit=refit)
-    proba = np.zeros((len(y), n_classes))
+        return _fit_dense(task)
     with undisturbed_solvers():
-        if not held_out.any():
-            return _unmeasured(embeddings, lexicon, rows, y, weights, folds)
-        by_fold = _by_fold(embeddings, folds, refit)
-        dense = _race_dense(by_fold, y, weights, folds)
-        lexical, n_columns = _race_lexical(rows, len(lexicon.words), y, weights, folds, dense.scores, seed)
+        by_fold = list(task.embeddings_by_fold())
+        dense = _race_dense(task, by_fold)
+        lexical, n_columns = _race_lexical(task, rows, len(lexicon.words), dense.scores)
         if n_columns < len(lexicon):
             lexicon, rows = Lexicon(lexicon.words, (), lexicon.idf[:n_columns]), _first_columns(rows, n_columns)
-        halves = _parallel(
-            [
-                partial(LogisticPath(embeddings, y, weights).fit, dense.c),
-                partial(fit_margins, rows.matrix(), y, weights, lexical.c, seed=seed),
-            ]
-        )
-        scores = [dense.scores[held_out], lexical.scores[held_out]]
-        factors = fit_scales(scores, y[held_out])
-        first = restricted(rows, folds != 0, len(lexicon.words))
-        curve = _curve(by_fold[0], first, y, folds == 0, (dense.c, lexical.c), factors)
-    proba[held_out] = cross_fitted_proba(scores, y[held_out], folds[held_out])
-    baselines = {}
-    for name, half in ((DENSE, dense), (LEXICAL, lexical)):
-        alone = np.zeros_like(proba)
-        alone[held_out] = cross_fitted_proba([half.scores[held_out]], y[held_out], folds[held_out])
-        baselines[name] = alone
-    total = np.asarray(sum(factor * one for factor, one in zip(factors, scores, strict=True)))
-    race = (*dense.entrants, *lexical.entrants, replace(_entrant(BOTH, 0.0, total, y[held_out]), chosen=True))
-    evidence = np.full(len(y), np.nan)
-    evidence[held_out] = total.max(axis=1)
-    head = _joined(halves, factors)
-    return HeadFit(head, lexicon, race, dense.c, folds, proba, baselines, evidence, curve)
+        halves = {DENSE: dense, LEXICAL: lexical}
+        trained = _train(task, rows.matrix(), halves)
+        fitted = _measured(task, trained, halves, lexicon)
+        if not task.n_folds:
+            return fitted
+        first = replace(task, embeddings=by_fold[0])
+        known = restricted(rows, task.folds != 0, len(lexicon.words)).matrix()
+        return replace(fitted, learning_curve=_curve(first, known, halves))
 
 
 HEADS: dict[str, Callable[..., HeadFit]] = {"hybrid": fit_hybrid, "logistic": fit_logistic}
 
 
-def _folds(y: Ints, groups: Ints | None, seed: int) -> Ints:
-    """Hold out fewer, larger parts of many documents."""
-    return assign_folds(y, FOLDS_OF_MANY if len(y) > MANY_DOCUMENTS else N_FOLDS, seed, groups)
+def _fit_dense(task: Task) -> HeadFit:
+    """Train a head on the embeddings alone."""
+    with undisturbed_solvers():
+        dense = _race_dense(task, list(task.embeddings_by_fold()))
+        trained = task.solver(task.embeddings)(dense.c)
+    return _measured(task, [trained], {DENSE: dense}, None)
 
 
-def _by_fold(embeddings: Embeddings, folds: Ints, refit: Refit | None) -> list[Embeddings]:
-    """Return the embeddings of all documents as each fold's training part makes them."""
-    return [embeddings if refit is None else refit(folds != fold) for fold in range(int(folds.max()) + 1)]
+def _train(task: Task, matrix: Any, halves: dict[str, _Half]) -> list[Weights]:
+    """Train both halves at the same time."""
+    dense = partial(task.solver(task.embeddings), halves[DENSE].c)
+    return in_threads([dense, partial(fit_margins, matrix, task.y, task.weights, halves[LEXICAL].c, seed=task.seed)])
 
 
-def _race_dense(by_fold: Sequence[Embeddings], y: Ints, weights: Floats, folds: Ints) -> _Half:
+def _factors(task: Task, halves: dict[str, _Half]) -> Floats:
+    """Find the halves' factors by their held-out scores."""
+    rows = task.held_out
+    return task.factors([half.scores[rows] for half in halves.values()], task.y[rows])
+
+
+def _measured(task: Task, trained: Sequence[Weights], halves: dict[str, _Half], lexicon: Lexicon | None) -> HeadFit:
+    """Join trained halves to one head, calibrate it on their held-out scores, and tell how they fared."""
+    rows, factors = task.held_out, _factors(task, halves)
+    y, scores = task.y[rows], [half.scores[rows] for half in halves.values()]
+    total = weighted_sum(scores, factors) if len(halves) > 1 else scores[0]
+    evidence = np.full(task.n_documents, np.nan)
+    evidence[rows] = total.max(axis=1)
+    race = [entrant for half in halves.values() for entrant in half.entrants]
+    if len(halves) > 1 and task.n_folds:
+        race.append(replace(_entrant(BOTH, 0.0, total, y), chosen=True))
+    return HeadFit(
+        head=_joined(trained, factors),
+        lexicon=lexicon,
+        race=tuple(race),
+        inverse_regularisation=halves[DENSE].c,
+        folds=task.folds[: task.n_documents],
+        held_out_proba=task.held_out_proba([half.scores for half in halves.values()]),
+        baselines={name: task.held_out_proba([half.scores]) for name, half in halves.items()} if task.n_folds else {},
+        held_out_evidence=evidence,
+        trust=task.trust,
+    )
+
+
+def _race_dense(task: Task, by_fold: Sequence[Embeddings]) -> _Half:
     """Follow the regularisation path in all folds at once until the held-out loss turns up."""
-    held_out = folds != ALWAYS_IN_TRAINING
-    parts = [folds != fold for fold in range(int(folds.max()) + 1)]
-    paths = [LogisticPath(found[part], y[part], weights[part]) for found, part in zip(by_fold, parts, strict=True)]
-    candidates: list[tuple[NDArray[np.float32], Entrant, float]] = []
-    for c in INVERSE_REGULARISATION:
-        scores = np.zeros((len(y), int(y.max()) + 1), dtype=np.float32)
-        solutions = _parallel([partial(path.fit, c) for path in paths])
+    if not task.n_folds:
+        return _Half(task.default_c, np.zeros((len(task.y), task.n_classes), dtype=np.float32), ())
+    rows = task.held_out
+    parts = [task.folds != fold for fold in range(task.n_folds)]
+    solvers = [task.solver(found, part) for found, part in zip(by_fold, parts, strict=True)]
+    candidates: list[tuple[Scores, Entrant, float]] = []
+    for c in INVERSE_REGULARISATION if task.may_race else (task.default_c,):
+        scores = np.zeros((len(task.y), task.n_classes), dtype=np.float32)
+        solutions = in_threads([partial(solver, c) for solver in solvers])
         for found, part, (coef, intercept) in zip(by_fold, parts, solutions, strict=True):
             scores[~part] = found[~part] @ coef.T + intercept
-        losses = _losses(scores[held_out], y[held_out])
-        entrant = _entrant(DENSE, c, scores[held_out], y[held_out], losses)
+        losses = _losses(scores[rows], task.y[rows])
+        entrant = _entrant(DENSE, c, scores[rows], task.y[rows], losses)
         candidates.append((scores, entrant, float(losses.std() / np.sqrt(len(losses)))))
         if len(candidates) > 1 and entrant.loss >= candidates[-2][1].loss:
             break
     _, lowest, error = min(candidates, key=lambda candidate: candidate[1].loss)
-    scores, chosen, _ = next(found for found in candidates if found[1].loss <= lowest.loss + error)
+    highest = lowest.loss if task.is_lean else lowest.loss + error
+    scores, chosen, _ = next(found for found in candidates if found[1].loss <= highest)
     entrants = tuple(replace(entrant, chosen=entrant is chosen) for _, entrant, _ in candidates)
     return _Half(chosen.c, scores, entrants)
 
 
-def _race_lexical(
-    rows: SparseRows, n_words: int, y: Ints, weights: Floats, folds: Ints, dense: NDArray[np.float32], seed: int
-) -> tuple[_Half, int]:
+def _race_lexical(task: Task, rows: SparseRows, n_words: int, dense: Scores) -> tuple[_Half, int]:
     """Try kinds of terms and regularisations in one fold, beside the dense half, and the best of them in all folds."""
-    by_fold = [restricted(rows, folds != fold, n_words) for fold in range(int(folds.max()) + 1)]
     kinds = {"words": n_words} | ({"words and parts": rows.n_columns} if rows.n_columns > n_words else {})
+    tried = [(name, n_columns, c) for name, n_columns in kinds.items() for c in LEXICAL_INVERSE_REGULARISATION]
+    if not task.may_race:
+        tried = tried[-1:]
+    if not task.n_folds:
+        return _Half(tried[-1][2], np.zeros_like(dense), ()), rows.n_columns
+    by_fold = [restricted(rows, task.folds != fold, n_words) for fold in range(task.n_folds)]
 
-    def scores_of(fold: int, n_columns: int, c: float) -> NDArray[np.float32]:
-        matrix, part = by_fold[fold].matrix()[:, :n_columns], folds != fold
-        coef, intercept = fit_margins(matrix[part], y[part], weights[part], c, seed=seed)
+    def scores_of(fold: int, n_columns: int, c: float) -> Scores:
+        matrix, part = by_fold[fold].matrix()[:, :n_columns], task.folds != fold
+        coef, intercept = fit_margins(matrix[part], task.y[part], task.weights[part], c, seed=task.seed)
         return np.asarray(matrix[~part] @ coef + intercept, dtype=np.float32)
 
-    tried = [(name, n_columns, c) for name, n_columns in kinds.items() for c in LEXICAL_INVERSE_REGULARISATION]
-    first = folds == 0
-    found = _parallel([partial(scores_of, 0, n_columns, c) for _, n_columns, c in tried])
+    first = task.folds == 0
+    found = [scores_of(0, n_columns, c) for _, n_columns, c in tried]
     entrants = [
-        _entrant(f"{DENSE} and {name}", c, _best_sum([dense[first], scores], y[first]), y[first])
+        _entrant(f"{DENSE} and {name}", c, _best_sum([dense[first], scores], task.y[first]), task.y[first])
         for (name, _, c), scores in zip(tried, found, strict=True)
     ]
     best = min(range(len(tried)), key=lambda row: entrants[row].loss)
     name, n_columns, c = tried[best]
     scores = np.zeros_like(dense)
     scores[first] = found[best]
-    others = range(1, int(folds.max()) + 1)
-    for fold, part in zip(others, _parallel([partial(scores_of, fold, n_columns, c) for fold in others]), strict=True):
-        scores[folds == fold] = part
-    held_out = folds != ALWAYS_IN_TRAINING
-    alone = _entrant(name, c, scores[held_out], y[held_out])
+    for fold in range(1, task.n_folds):
+        scores[task.folds == fold] = scores_of(fold, n_columns, c)
+    alone = _entrant(name, c, scores[task.held_out], task.y[task.held_out])
     marked = (replace(entrant, chosen=row == best) for row, entrant in enumerate(entrants))
     return _Half(c, scores, (*marked, alone)), n_columns
 
 
-def _curve(
-    embeddings: Embeddings,
-    rows: SparseRows,
-    y: Ints,
-    held_out: NDArray[np.bool_],
-    cs: tuple[float, float],
-    factors: Floats,
-) -> tuple[LearningPoint, ...]:
+def _curve(task: Task, matrix: Any, halves: dict[str, _Half]) -> tuple[LearningPoint, ...]:
     """Train what won the race on fewer documents."""
-    matrix = rows.matrix()
+    factors = _factors(task, halves)
+    held_out = np.flatnonzero(task.folds == 0)
 
-    def answers_of(part: NDArray[np.bool_]) -> Ints:
-        weights = weigh(y[part], int(y.max()) + 1)
-        halves = _parallel(
-            [
-                partial(LogisticPath(embeddings[part], y[part], weights).fit, cs[0]),
-                partial(fit_margins, matrix[part], y[part], weights, cs[1]),
-            ]
-        )
-        (coef, intercept), (lexical_coef, lexical_intercept) = halves
-        dense, lexical = embeddings[held_out] @ coef.T + intercept, matrix[held_out] @ lexical_coef + lexical_intercept
-        found: Ints = (factors[0] * dense + factors[1] * lexical).argmax(axis=1)
+    def answers_of(documents: NDArray[np.bool_]) -> Ints:
+        rows = np.concatenate([documents, np.ones(len(task.y) - task.n_documents, dtype=np.bool_)])
+        (coef, intercept), (terms, bias) = _train(task.part(documents), matrix[rows], halves)
+        scores = [task.embeddings[held_out] @ coef.T + intercept, matrix[held_out] @ terms + bias]
+        found: Ints = weighted_sum(scores, factors).argmax(axis=1)
         return found
 
-    return learning_curve(answers_of, y, held_out)
-
-
-def _unmeasured(
-    embeddings: Embeddings, lexicon: Lexicon, rows: SparseRows, y: Ints, weights: Floats, folds: Ints
-) -> HeadFit:
-    """Train a head where nothing can be held out."""
-    dense = LogisticPath(embeddings, y, weights).fit(1.0)
-    lexical = fit_margins(rows.matrix(), y, weights, 1.0)
-    head = _joined([dense, lexical], np.array(_UNMEASURED_SCALES))
-    proba, never = np.zeros((len(y), len(dense[0]))), np.full(len(y), np.nan)
-    return HeadFit(head, lexicon, (), 1.0, folds, proba, {}, never)
+    return learning_curve(answers_of, task.y[: task.n_documents], task.folds[: task.n_documents] == 0)
 
 
 def _joined(halves: Sequence[Weights], factors: Floats) -> LinearHead:
-    """Make one head of two halves and their factors."""
-    (coef, intercept), (lexical_coef, lexical_intercept) = halves
+    """Make one head of its halves and their factors; the factor of a dense half alone becomes its temperature."""
+    coef, intercept = halves[0]
+    if len(halves) == 1:
+        return LinearHead(coef, intercept, 1 / float(factors[0]))
+    lexical_coef, lexical_intercept = halves[1]
     dense, lexical = (np.float32(factor) for factor in factors)
     half = LexicalWeights(lexical_coef * lexical, lexical_intercept * lexical)
     return LinearHead(coef * dense, intercept * dense, 1.0, half)
@@ -342,10 +333,9 @@ def _first_columns(rows: SparseRows, n_columns: int) -> SparseRows:
     return SparseRows(matrix.data, matrix.indices, matrix.indptr.astype(np.int64), n_columns)
 
 
-def _best_sum(scores: Sequence[NDArray[np.float32]], y: Ints) -> Floats:
+def _best_sum(scores: Sequence[Scores], y: Ints) -> Floats:
     """Add scores up with the factors that suit these documents best."""
-    factors = fit_scales(scores, y)
-    return np.asarray(sum(factor * one for factor, one in zip(factors, scores, strict=True)), dtype=np.float64)
+    return weighted_sum(scores, fit_scales(scores, y))
 
 
 def _losses(scores: NDArray[np.floating], y: Ints) -> Floats:
@@ -357,11 +347,3 @@ def _entrant(features: str, c: float, scores: Any, y: Ints, losses: Floats | Non
     """Say how a candidate fared."""
     losses = _losses(scores, y) if losses is None else losses
     return Entrant(features, c, float(losses.mean()), float((scores.argmax(axis=1) == y).mean()), len(y))
-
-
-def _parallel(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run jobs on all cores, in threads; results follow `jobs`."""
-    from joblib import Parallel, delayed
-
-    results: list[Any] = Parallel(n_jobs=-1, prefer="threads")(delayed(job)() for job in jobs)
-    return results

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +20,8 @@ _MAX_ITERATIONS = 300
 _GRADIENT_TOLERANCE = 2e-3
 _FEWEST = 20
 _MARGIN_TOLERANCE = 1e-3
+
+_LIBLINEAR = threading.Lock()
 
 Weights = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -92,6 +95,11 @@ def fit_margins(rows: Any, y: Ints, weights: Floats, c: float, *, seed: int = 0)
     coef : ndarray of float32, shape (n_columns, n_classes)
     intercept : ndarray of float32, shape (n_classes,)
 
+    Notes
+    -----
+    LIBLINEAR has one stream of random numbers for all threads of a process. One machine is trained at a time, so that
+    equal seeds give equal weights whatever else the process does.
+
     References
     ----------
     Fan et al. (2008), LIBLINEAR, https://www.jmlr.org/papers/v9/fan08a.html
@@ -99,11 +107,20 @@ def fit_margins(rows: Any, y: Ints, weights: Floats, c: float, *, seed: int = 0)
     from sklearn.svm import LinearSVC
 
     model = LinearSVC(C=c, dual=True, tol=_MARGIN_TOLERANCE, random_state=seed)
-    model.fit(rows, y, sample_weight=weights)
+    with _LIBLINEAR:
+        model.fit(rows, y, sample_weight=weights)
     coef, intercept = model.coef_, np.broadcast_to(model.intercept_, len(model.coef_))
     if len(coef) == 1:
         coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
     return np.ascontiguousarray(coef.T, dtype=np.float32), intercept.astype(np.float32)
+
+
+def in_threads(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Run jobs on all cores; results follow `jobs`."""
+    from joblib import Parallel, delayed
+
+    results: list[Any] = Parallel(n_jobs=-1, prefer="threads")(delayed(job)() for job in jobs)
+    return results
 
 
 def fit_parts(parts: Iterable[tuple[Embeddings, Ints, LinearHead | None]], c: float) -> list[LinearHead]:
