@@ -10,6 +10,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+SINGLE_LABEL, MULTI_LABEL = "single-label", "multi-label"
 STATUS_OK = "ok"
 STATUS_UNSURE = "unsure"
 STATUS_OUT_OF_SCOPE = "out-of-scope"
@@ -67,9 +68,10 @@ class Prediction:
     Attributes
     ----------
     label : str
-        The most probable label; empty when `status` is ``empty``.
+        The most probable label; of a multi-label model, all given ones joined by ``|``, maybe none. Empty when
+        `status` is ``empty``.
     confidence : float
-        Calibrated probability of `label`, in [0, 1]; 0 when `status` is ``empty``.
+        Calibrated probability that `label` is right, in [0, 1]; 0 when `status` is ``empty``.
     status : str
         ``ok``; ``unsure``, where a person should look; ``out-of-scope``, where no label seems to fit; or ``empty``.
     probabilities : mapping of str to float
@@ -78,6 +80,8 @@ class Prediction:
         Share of the text's visible characters that reached the encoder as tokens it knows, in [0, 1].
     similarity : float or None
         Mean similarity to the five nearest training documents, in [-1, 1]; None where it was not looked for.
+    labels : tuple of str
+        The given labels one by one, in the model's order.
     """
 
     label: str
@@ -86,6 +90,7 @@ class Prediction:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     used_fraction: float = 1.0
     similarity: float | None = None
+    labels: tuple[str, ...] = ()
 
     def top(self, k: int) -> list[tuple[str, float]]:
         """Return the `k` most probable labels with their probabilities."""

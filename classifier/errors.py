@@ -167,6 +167,13 @@ class TrainingDataError(ClassifierError, ValueError):
         super().__init__(f"{problem}; {remedy}.")
 
 
+class MultiLabelError(ClassifierError, ValueError):
+    """Something that only makes sense where each document has one label."""
+
+    def __init__(self, wanted: str, remedy: str) -> None:
+        super().__init__(f"{wanted} is for models that give each document one label; {remedy}.")
+
+
 class NotTextError(ClassifierError, TypeError):
     """Something else than a list of strings is to be read."""
 

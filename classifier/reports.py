@@ -10,6 +10,7 @@ from classifier.datamodels import Document
 
 if TYPE_CHECKING:
     from classifier.analysis.evaluation import Evaluation
+    from classifier.analysis.multilabel import MultiLabelEvaluation
     from classifier.embedding.cache import CacheInfo
     from classifier.embedding.engine import Engine
     from classifier.prediction.batch import BatchCounts
@@ -38,7 +39,7 @@ class LabelledFile:
     name, sha256 : str
         Name and checksum of the file; no checksum for a folder.
     documents : list of Document
-        Each with a label.
+        Each with a label, unless any number of labels was asked for.
     n_rejected, n_unlabelled : int
         Rows that cannot be read, rows without a label.
     notes : tuple of str
@@ -68,7 +69,7 @@ class TrainingReport:
         Documents learned from, their labels, and the rows left out.
     measured_on : str
         What `evaluation` was measured on.
-    evaluation : Evaluation or None
+    evaluation : Evaluation, MultiLabelEvaluation or None
         None where nothing could be held out.
     notes, warnings : tuple of str
         What was chosen while reading; what was noticed in the data.
@@ -84,7 +85,7 @@ class TrainingReport:
     n_unlabelled: int
     n_rejected: int
     measured_on: str
-    evaluation: Evaluation | None
+    evaluation: Evaluation | MultiLabelEvaluation | None
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     rejected_file: str | None
@@ -99,9 +100,9 @@ class EvaluationReport:
     None where there are none, or no others.
     """
 
-    evaluation: Evaluation
+    evaluation: Evaluation | MultiLabelEvaluation
     n_leaked: int
-    without_leaked: Evaluation | None
+    without_leaked: Evaluation | MultiLabelEvaluation | None
     n_unlabelled: int
     n_empty: int
     n_rejected: int

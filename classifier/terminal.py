@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from classifier.analysis.metric_names import METRICS, SHARES
 from classifier.datamodels import STATUS_EMPTY, STATUS_OUT_OF_SCOPE, STATUS_UNSURE, Neighbor, Prediction
 
 if TYPE_CHECKING:
     from classifier.analysis.evaluation import Evaluation
+    from classifier.analysis.multilabel import MultiLabelEvaluation
     from classifier.reports import (
         BatchReport,
         CacheReport,
@@ -81,7 +83,7 @@ def training_lines(report: TrainingReport) -> list[str]:
     ]
 
 
-def evaluation_lines(evaluation: Evaluation) -> list[str]:
+def evaluation_lines(evaluation: Evaluation | MultiLabelEvaluation) -> list[str]:
     """Lay out metrics with their intervals, the baseline beside them, and the labels, weakest first."""
     classes = sorted(evaluation.per_class.items(), key=lambda item: item[1].f1)
     rows = [
@@ -90,19 +92,8 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
     ]
     more = len(classes) - SHOWN_CLASSES
     return [
-        f"  documents  {evaluation.n_documents:,}",
-        (
-            f"  accuracy   {percent(evaluation.accuracy)}  ({_range(evaluation.accuracy_interval)}; "
-            f"always the most frequent label: {percent(evaluation.majority_accuracy)})"
-        ),
-        (
-            f"  macro-F1   {percent(evaluation.macro_f1)}  ({_range(evaluation.macro_f1_interval)}; "
-            f"always the most frequent label: {percent(evaluation.majority_macro_f1)})"
-        ),
-        (
-            f"  log loss   {evaluation.log_loss:.3f}   Brier {evaluation.brier:.3f}   "
-            f"calibration error (ECE) {evaluation.ece:.3f}"
-        ),
+        f"  documents    {evaluation.n_documents:,}",
+        *_metric_lines(evaluation),
         *(
             [f"  labels the model does not know, counted as wrong: {', '.join(evaluation.unknown_labels[:8])}"]
             if evaluation.unknown_labels
@@ -110,8 +101,32 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
         ),
         *(f"  {line}" for line in table(["label", "documents", "precision", "recall", "F1"], rows)),
         *([f"  … and {more} labels with a higher F1 (--json lists all)"] if more > 0 else []),
-        *_confusion_lines(evaluation),
+        *_confusion_lines(getattr(evaluation, "labels", []), getattr(evaluation, "confusion", [])),
     ]
+
+
+def _shares(evaluation: Evaluation | MultiLabelEvaluation) -> list[tuple[str, str]]:
+    """Return the names and the words of the metrics that are shares."""
+    return [(name, word) for name, word, _ in METRICS if name in SHARES and hasattr(evaluation, name)]
+
+
+def _metric_lines(evaluation: Evaluation | MultiLabelEvaluation) -> list[str]:
+    """Lay out metrics, each with its interval and what the baseline would score where they are known."""
+    lines = []
+    for name, word in _shares(evaluation):
+        interval, majority = (getattr(evaluation, key, None) for key in (f"{name}_interval", f"majority_{name}"))
+        told = [_range(interval)] if interval else []
+        told += [f"always the most frequent label: {percent(majority)}"] if majority is not None else []
+        beside = f"  ({'; '.join(told)})" if told else ""
+        lines.append(f"  {word:<11}  {percent(getattr(evaluation, name))}{beside}")
+    numbers = (("log_loss", "log loss"), ("brier", "Brier"), ("ece", "calibration error (ECE)"))
+    shown = [f"{word} {getattr(evaluation, name):.3f}" for name, word in numbers if hasattr(evaluation, name)]
+    lines.append(f"  {'   '.join(shown)}")
+    given = getattr(evaluation, "mean_given_labels", None)
+    if given is not None:
+        true, none = getattr(evaluation, "mean_true_labels", 0.0), getattr(evaluation, "no_label_fraction", 0.0)
+        lines.append(f"  {given:.2f} labels given per document, {true:.2f} true; {percent(none)} are given none")
+    return lines
 
 
 def measured_lines(report: EvaluationReport) -> list[str]:
@@ -120,8 +135,8 @@ def measured_lines(report: EvaluationReport) -> list[str]:
     clean = report.without_leaked
     if clean is None:
         return lines
-    accuracy, macro_f1 = percent(clean.accuracy), percent(clean.macro_f1)
-    return [*lines, f"  without {report.n_leaked:,} that training gives away: accuracy {accuracy}, macro-F1 {macro_f1}"]
+    shares = ", ".join(f"{word} {percent(getattr(clean, name))}" for name, word in _shares(clean))
+    return [*lines, f"  without {report.n_leaked:,} that training gives away: {shares}"]
 
 
 def prediction_lines(prediction: Prediction) -> list[str]:
@@ -131,7 +146,7 @@ def prediction_lines(prediction: Prediction) -> list[str]:
     rows = [(label, percent(share)) for label, share in prediction.top(SHOWN_PROBABILITIES)]
     return [
         *_doubts(prediction),
-        f"{prediction.label}  {percent(prediction.confidence)}",
+        f"{prediction.label or 'no label'}  {percent(prediction.confidence)}",
         *(f"  {line}" for line in table(["label", "confidence"], rows)),
         f"  {percent(prediction.used_fraction)} of the text was read",
     ]
@@ -144,14 +159,16 @@ def _doubts(prediction: Prediction) -> list[str]:
     if prediction.status != STATUS_UNSURE:
         return []
     rivals = [label for label, _ in prediction.top(2)]
-    return [f"unsure: a person should look; most likely {' or '.join(rivals)}"]
+    return [f"unsure: a person should look; the most likely labels are {' and '.join(rivals)}"]
 
 
 def neighbor_lines(neighbors: Sequence[Neighbor]) -> list[str]:
     """List similar documents, nearest first."""
     if not neighbors:
         return ["no similar documents"]
-    return [f"{item.similarity:.3f}  {item.label}  [{item.id}]  {snippet(item.text)}" for item in neighbors]
+    return [
+        f"{item.similarity:.3f}  {item.label or 'no label'}  [{item.id}]  {snippet(item.text)}" for item in neighbors
+    ]
 
 
 def batch_lines(report: BatchReport) -> list[str]:
@@ -180,12 +197,10 @@ def model_lines(models: Sequence[ModelVersion]) -> list[str]:
 def facts_lines(model: ModelVersion, facts: Mapping[str, Any]) -> list[str]:
     """Show one stored model."""
     metrics = facts.get("metrics")
-    quality = (
-        f"accuracy {percent(metrics['accuracy'])}, macro-F1 {percent(metrics['macro_f1'])}, ECE {metrics['ece']:.3f} "
-        f"on {facts['measured_on']}"
-        if metrics
-        else "not measured"
+    shares = ", ".join(
+        f"{word} {percent(metrics[name])}" for name, word, _ in METRICS if metrics and name in SHARES & set(metrics)
     )
+    quality = f"{shares}, ECE {metrics['ece']:.3f} on {facts['measured_on']}" if metrics else "not measured"
     labels = [snippet(label["name"], 30) for label in facts["labels"]]
     return [
         f"{model.reference}{' (promoted)' if model.promoted else ''}",
@@ -256,12 +271,12 @@ def _range(interval: tuple[float, float]) -> str:
     return f"95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
 
 
-def _confusion_lines(evaluation: Evaluation) -> list[str]:
+def _confusion_lines(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[str]:
     """Name the pairs of labels that are confused most."""
     pairs = [
         (count, true, given)
-        for true, row in zip(evaluation.labels, evaluation.confusion, strict=True)
-        for given, count in zip(evaluation.labels, row, strict=True)
+        for true, row in zip(labels, confusion, strict=True)
+        for given, count in zip(labels, row, strict=True)
         if true != given and count
     ]
     worst = sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))[:5]

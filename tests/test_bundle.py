@@ -263,7 +263,7 @@ PAYLOADS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a label past the last": (lambda f: change_array(f, "document_labels", 2), "labels that it does not know"),
     "a label below zero": (lambda f: change_array(f, "document_labels", -1), "labels that it does not know"),
-    "labels that repeat": (lambda f: seal(f, labels=[{"name": "wet"}] * 2), "fewer than two or repeat"),
+    "labels that repeat": (lambda f: seal(f, labels=[{"name": "wet"}] * 2), "too few or repeat"),
     "a single label": (lambda f: seal(f, labels=[{"name": "wet"}]), "do not belong to its labels"),
     "words without weights": (lambda f: put_array(f, "lexical_idf", np.ones(1, "<f4")), "differ in number"),
     "more words than there are": (lambda f: seal(f, n_words=10**6), "differ in number"),

@@ -202,7 +202,7 @@ def test_evaluate_as_json(shelf: Path, encoder: Embedder) -> None:  # noqa: ARG0
     assert found["accuracy"] == pytest.approx(n_correct / N_TEST_ROWS)
     shown = command(*arguments)
     assert (shown.code, shown.err) == (0, "")
-    assert shown.out.startswith(f"  documents  {N_TEST_ROWS}\n  accuracy   {100 * found['accuracy']:.1f} %  (95 % int")
+    assert shown.out.startswith(f"  documents    {N_TEST_ROWS}\n  accuracy     {100 * found['accuracy']:.1f} %  (95 % int")
     assert f"always the most frequent label: {100 * found['majority_accuracy']:.1f} %" in shown.out
     assert f"calibration error (ECE) {found['ece']:.3f}\n" in shown.out
 
@@ -231,7 +231,7 @@ def test_predict_text_for_people(shelf: Path) -> None:
     sure = command("predict", "support-part", "--text", QUESTION, "--models-dir", shelf, "--min-confidence", 0)
     doubtful = command("predict", "support-part", "--text", QUESTION, "--models-dir", shelf, "--min-confidence", 1)
     assert sure.out.startswith("billing  ")
-    assert doubtful.out.startswith("unsure: a person should look; most likely billing or ")
+    assert doubtful.out.startswith("unsure: a person should look; the most likely labels are billing and ")
     empty = command("predict", "support-part", "--text", " \n", "--models-dir", shelf)
     assert (empty.code, empty.out) == (0, "empty: there is nothing to read in this text\n")
     assert command("predict", "support-part", "--text", " ", "--models-dir", shelf, "--json").json == {

@@ -55,7 +55,13 @@ def test_parameters_are_those_of_scikit_learn() -> None:
     """Parameters are only assigned, can be read, set and cloned, and unknown ones are refused."""
     embedder = FakeEmbedder()
     model = DocumentClassifier(embedder, seed=3)
-    assert model.get_params() == {"embedder": embedder, "head": "hybrid", "options": None, "seed": 3}
+    assert model.get_params() == {
+        "embedder": embedder,
+        "head": "hybrid",
+        "multi_label": False,
+        "options": None,
+        "seed": 3,
+    }
     assert model.set_params(seed=4).seed == 4
     with pytest.raises(ValueError, match="Invalid parameter"):
         model.set_params(sede=4)

@@ -27,6 +27,11 @@ def searches(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, 
     return np.array(rows, dtype=np.float32), np.array(labels), np.array(query, dtype=np.float32), k, label, exclude
 
 
+def of_label(labels: np.ndarray, label: int | None) -> np.ndarray | None:
+    """Tell which rows have a label; None for any."""
+    return None if label is None else labels == label
+
+
 @settings(deadline=None)
 @given(searches())
 def test_search_is_brute_force(drawn: tuple[np.ndarray, np.ndarray, np.ndarray, int, int | None, list[int]]) -> None:
@@ -38,7 +43,7 @@ def test_search_is_brute_force(drawn: tuple[np.ndarray, np.ndarray, np.ndarray, 
         for row in range(len(embeddings))
         if label in (None, labels[row]) and row not in exclude
     )[:k]
-    rows, similarities = NeighborIndex(embeddings, labels).search(query, k, label=label, exclude=exclude)
+    rows, similarities = NeighborIndex(embeddings).search(query, k, among=of_label(labels, label), exclude=exclude)
     assert rows.tolist() == [row for _, row in expected]
     assert similarities.tolist() == [-similarity for similarity, _ in expected]
 
@@ -50,10 +55,10 @@ def test_blocks_do_not_show(
 ) -> None:
     """Reading in blocks of any size finds the same rows."""
     embeddings, labels, query, k, label, exclude = drawn
-    whole = NeighborIndex(embeddings, labels).search(query, k, label=label, exclude=exclude)
+    whole = NeighborIndex(embeddings).search(query, k, among=of_label(labels, label), exclude=exclude)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbors, "_BLOCK_ROWS", block_rows)
-        parts = NeighborIndex(embeddings, labels).search(query, k, label=label, exclude=exclude)
+        parts = NeighborIndex(embeddings).search(query, k, among=of_label(labels, label), exclude=exclude)
     assert [part.tolist() for part in parts] == [part.tolist() for part in whole]
 
 
@@ -69,8 +74,8 @@ def test_mapped_vectors_are_searched_where_they_lie(tmp_path: Path) -> None:
     np.save(tmp_path / "vectors.npy", rows)
     mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
     labels = np.arange(500) % 3
-    found = NeighborIndex(mapped, labels).search(rows[7], 9, label=1, exclude=[4])
-    expected = NeighborIndex(rows, labels).search(rows[7], 9, label=1, exclude=[4])
+    found = NeighborIndex(mapped).search(rows[7], 9, among=labels == 1, exclude=[4])
+    expected = NeighborIndex(rows).search(rows[7], 9, among=labels == 1, exclude=[4])
     assert [part.tolist() for part in found] == [part.tolist() for part in expected]
     assert found[0][0] == 7
 
@@ -78,7 +83,7 @@ def test_mapped_vectors_are_searched_where_they_lie(tmp_path: Path) -> None:
 def test_similarity_is_a_cosine() -> None:
     """The length of the query does not matter, a row is most similar to itself, and 1 is never passed."""
     rows = unit_rows(50)
-    index = NeighborIndex(rows, np.zeros(50, dtype=np.intp))
+    index = NeighborIndex(rows)
     for row in range(50):
         found, similarities = index.search(rows[row] * 37.5, 50)
         assert found[0] == row
@@ -90,11 +95,11 @@ def test_similarity_is_a_cosine() -> None:
 @pytest.mark.parametrize("k", [0, -3])
 def test_nothing_is_asked_for(k: int) -> None:
     """No neighbours wanted, none given."""
-    rows, similarities = NeighborIndex(unit_rows(5), np.zeros(5, dtype=np.intp)).search(unit_rows(1)[0], k)
+    rows, similarities = NeighborIndex(unit_rows(5)).search(unit_rows(1)[0], k)
     assert (len(rows), len(similarities)) == (0, 0)
 
 
 def test_an_index_without_rows_finds_nothing() -> None:
     """No documents, no neighbours."""
-    index = NeighborIndex(np.empty((0, 4), dtype=np.float32), np.empty(0, dtype=np.intp))
+    index = NeighborIndex(np.empty((0, 4), dtype=np.float32))
     assert index.search(np.ones(4, dtype=np.float32), 3)[0].tolist() == []

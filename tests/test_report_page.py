@@ -382,7 +382,8 @@ def test_many_labels_at_once_have_a_page() -> None:
         "n_documents": 40,
         "per_class": facts()["metrics"]["per_class"],
     }
-    found = facts(task="multi-label", metrics=metrics, baselines=[], sets=[], review=None)
+    race = [one | {"macro_f1": one["accuracy"]} for one in facts()["race"]]
+    found = facts(task="multi-label", metrics=metrics, race=race, baselines=[], sets=[], review=None)
     words = words_of(found)
     assert "any number of 2 labels" in words
     assert "it gives 62.0 % exactly their labels" in words

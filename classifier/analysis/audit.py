@@ -215,7 +215,7 @@ def audit(
     n_of_label = sorted(Counter(labels).items(), key=lambda item: (item[1], item[0]))
     return Audit(
         n_documents=len(y),
-        issues=_worst_first(judge.issues(conflicts, np.flatnonzero(suspected), mixed_groups(near, labels))),
+        issues=worst_first(judge.issues(conflicts, np.flatnonzero(suspected), mixed_groups(near, labels))),
         n_conflicting_texts=len(conflicts),
         n_conflicting_documents=sum(len(group.rows) for group in conflicts),
         n_repeated=len(y) - len(set(zip(equal.tolist(), labels, strict=True))),
@@ -371,7 +371,7 @@ def overlapping_labels(answers: Ints, y: Ints, classes: Sequence[str]) -> tuple[
     return tuple(sorted(often, key=lambda overlap: (-overlap.share, -overlap.n_confused)))
 
 
-def _worst_first(found: Iterable[LabelIssue]) -> tuple[LabelIssue, ...]:
+def worst_first(found: Iterable[LabelIssue]) -> tuple[LabelIssue, ...]:
     """Keep one issue for each document, the one found first, with the reasons of all and the lowest quality."""
     kept: dict[int, LabelIssue] = {}
     for issue in found:

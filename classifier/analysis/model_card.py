@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from classifier.analysis.metric_names import METRICS
 from classifier.analysis.report_words import (
-    METRICS,
     Facts,
     audit_counts,
     headline,

@@ -183,7 +183,7 @@ def evaluate_multi_label(
         n_documents=len(y),
         exact_match=n_exact / len(y),
         exact_match_interval=exact_interval,
-        micro_f1=_f1(int((decisions & y).sum()), int(decisions.sum() + y.sum())),
+        micro_f1=micro_f1(decisions, y),
         macro_f1=macro_f1(decisions, y),
         macro_f1_interval=_macro_f1_interval(decisions, y, seed) if n_exact < len(y) else exact_interval,
         ece=sum(item.n_documents * abs(item.accuracy - item.mean_confidence) for item in bins) / y.size,
@@ -233,6 +233,12 @@ def label_matrix(label_sets: Sequence[Sequence[str]], classes: Sequence[str]) ->
     return y, names
 
 
+def micro_f1(decisions: Bools, y: Bools) -> float:
+    """Return F1 of all decisions together; 1 where nothing is true and nothing was given."""
+    n_either = int(decisions.sum() + y.sum())
+    return 2 * int((decisions & y).sum()) / n_either if n_either else 1.0
+
+
 def macro_f1(decisions: Bools, y: Bools) -> float:
     """Average F1 over the labels that the truth or an answer has; 1 where there is none."""
     present = [scores.f1 for scores in _per_class(decisions, y) if scores.n_documents + scores.n_predicted]
@@ -252,11 +258,6 @@ def _per_class(decisions: Bools, y: Bools) -> list[ClassScores]:
         )
         for hit, true, given in zip(hits, n_true, n_given, strict=True)
     ]
-
-
-def _f1(n_hits: int, n_true_and_given: int) -> float:
-    """Return F1; 1 where nothing is true and nothing was given."""
-    return 2 * n_hits / n_true_and_given if n_true_and_given else 1.0
 
 
 def _most_frequent(y: Bools) -> Bools:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from classifier.analysis import report_figures as figures
 from classifier.analysis import report_sections as sections
 from classifier.analysis.html import document, escaped, fact_list, percent, prose
-from classifier.analysis.report_words import METRICS, SHARES, Facts, label_names, not_shown, summary_sentences
+from classifier.analysis.metric_names import METRICS, SHARES
+from classifier.analysis.report_words import Facts, label_names, not_shown, summary_sentences
 
 _STYLE = (
     figures.STYLE

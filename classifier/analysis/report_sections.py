@@ -10,9 +10,8 @@ import numpy as np
 
 from classifier.analysis import report_figures as figures
 from classifier.analysis.html import bounds, escaped, percent, prose, shortened, table
+from classifier.analysis.metric_names import METRICS, SHARES
 from classifier.analysis.report_words import (
-    METRICS,
-    SHARES,
     Facts,
     audit_counts,
     day_of,
@@ -25,6 +24,7 @@ from classifier.analysis.report_words import (
     simpler_methods,
     targets_of,
 )
+from classifier.datamodels import MULTI_LABEL
 
 MOST_ROWS, FIRST_ROWS, MOST_PAIRS = 1000, 40, 12
 _LONGEST_NAME = 60
@@ -85,18 +85,19 @@ def race(facts: Facts) -> str:
         return ""
     if isinstance(race, Mapping):
         return _first_race(facts)
+    share, word = ("macro_f1", "macro-F1") if facts.get("task") == MULTI_LABEL else ("accuracy", "accuracy")
     rows = [
         (
             escaped(one["features"]),
             f"{one['c']:g}" if one["c"] else "of each",
             f"{one['loss']:.3f}",
-            percent(one["accuracy"]),
+            percent(one[share]),
             f"{one['n_documents']:,}",
             "★ yes" if one["chosen"] else "",
         )
         for one in race
     ]
-    header = ("reads", "C", "log loss", "accuracy", "on documents", "chosen")
+    header = ("reads", "C", "log loss", word, "on documents", "chosen")
     return table(header, rows, chosen=[bool(one["chosen"]) for one in race])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from classifier.analysis.abstention import TARGETS
 from classifier.analysis.html import bounds
+from classifier.datamodels import MULTI_LABEL
 from classifier.errors import excerpt, listing
 
 Facts = Mapping[str, Any]
@@ -24,17 +25,7 @@ RECORDED = {
     "sets": "sets of labels",
     "audit": "audit of the training documents",
 }
-METRICS = (
-    ("accuracy", "accuracy", "share of documents with the right label"),
-    ("exact_match", "exact match", "share of documents with exactly the right labels"),
-    ("micro_f1", "micro-F1", "balance of missed and of wrong labels, over all answers"),
-    ("macro_f1", "macro-F1", "the same averaged over labels, so that rare ones count as much as common ones"),
-    ("log_loss", "log loss", "punishes being sure and wrong; 0 is best"),
-    ("brier", "Brier score", "squared distance of the probabilities from the truth; 0 is best"),
-    ("ece", "calibration error (ECE)", "how far confidence is from the share that is right, on average; 0 is best"),
-)
-SHARES = frozenset({"accuracy", "exact_match", "micro_f1", "macro_f1"})
-MULTI_LABEL = "multi-label"
+_OF_ONE_LABEL = frozenset({"learning_curve", "sets"})
 _ALONE = {"embedding": "the embedding alone", "words": "the words alone"}
 _WEAK_F1 = 0.5
 _LARGE_ECE = 0.05
@@ -55,8 +46,9 @@ def label_names(facts: Facts) -> list[str]:
 
 def not_shown(facts: Facts) -> tuple[list[str], list[str]]:
     """Return what the version that trained a model did not record, and what it could not measure."""
-    absent = [what for name, what in RECORDED.items() if name not in facts]
-    empty = [what for name, what in RECORDED.items() if name in facts and not facts[name]]
+    meant = RECORDED if facts.get("task") != MULTI_LABEL else RECORDED.keys() - _OF_ONE_LABEL
+    absent = [what for name, what in RECORDED.items() if name in meant and name not in facts]
+    empty = [what for name, what in RECORDED.items() if name in meant and name in facts and not facts[name]]
     return absent, empty
 
 
@@ -214,7 +206,9 @@ def _limits(facts: Facts) -> Iterator[str]:
     """Yield first what holds for every model, then what is this one's own."""
     yield "Do not use it alone for decisions about people, or where one wrong answer does harm: a person decides there."
     yield "A confidence is a calibrated probability for texts like the training documents; it says nothing of others."
-    if facts.get("scope") is None:
+    if facts.get("task") == MULTI_LABEL:
+        yield "A text that fits no label gets none; whether it resembles the training documents at all is not judged."
+    elif facts.get("scope") is None:
         yield "It always answers with its own labels, also where none fits: read what is unsure."
     else:
         yield (

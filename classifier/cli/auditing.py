@@ -17,6 +17,7 @@ from classifier.cli.options import (
     FileArgument,
     IdColumn,
     LabelColumn,
+    MultiLabel,
     Precision,
     TextColumn,
     UseCache,
@@ -48,6 +49,7 @@ def audit(
     backend: Backend = "auto",
     precision: Precision = "auto",
     use_cache: UseCache = True,
+    multi_label: MultiLabel = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides the cross-validation folds.")] = 0,
     encoding: Encoding = None,
     as_json: AsJson = False,
@@ -66,6 +68,7 @@ def audit(
             output=output,
             embedder=embedder,
             embeddings=embeddings,
+            multi_label=multi_label,
             seed=seed,
             progress=sys.stderr.isatty(),
         )

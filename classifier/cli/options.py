@@ -29,6 +29,9 @@ Vectors = Annotated[
 Backend = Annotated[str, typer.Option(help="What runs the encoder: auto, openvino or torch.")]
 Precision = Annotated[str, typer.Option(help="Arithmetic of the encoder: auto, f32, bf16 or int8.")]
 UseCache = Annotated[bool, typer.Option("--cache/--no-cache", help="Look up vectors of texts embedded before.")]
+MultiLabel = Annotated[
+    bool, typer.Option("--multi-label", help="Documents have any number of labels, joined by | or as a list.")
+]
 Encoding = Annotated[str | None, typer.Option("--encoding", help="Encoding of the file [found].")]
 
 TargetAccuracy = Annotated[

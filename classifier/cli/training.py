@@ -18,6 +18,7 @@ from classifier.cli.options import (
     LabelColumn,
     ModelArgument,
     ModelsDir,
+    MultiLabel,
     Precision,
     TextColumn,
     UseCache,
@@ -42,6 +43,7 @@ def train(
     test_file: Annotated[
         str | None, typer.Option(help="Labelled file to measure on [cross-validation on FILE].")
     ] = None,
+    multi_label: MultiLabel = False,
     normalise_labels: Annotated[
         bool, typer.Option("--normalise-labels", help="Write labels alike that differ only by case or spaces.")
     ] = False,
@@ -68,6 +70,7 @@ def train(
             embedder=embedder,
             embeddings=embeddings,
             test_file=test_file,
+            multi_label=multi_label,
             normalise_labels=normalise_labels,
             seed=seed,
             promote=promote,

@@ -1,24 +1,97 @@
-"""What training learns about a model beside the model: baselines, what review costs, how large sets are."""
+"""What training learns about a model beside the model: how good it is, baselines, what review costs, an audit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from classifier.analysis.abstention import cost_table, risk_coverage
+from classifier.analysis.audit import Audit, audit
 from classifier.analysis.confidence import Floats, Ints
 from classifier.analysis.conformal import conformal_thresholds, nonconformity, prediction_sets, set_summary
-from classifier.analysis.evaluation import score_answers, wilson_interval
+from classifier.analysis.evaluation import Evaluation, evaluate, score_answers, wilson_interval
+from classifier.analysis.multilabel import MultiLabelEvaluation
+from classifier.analysis.scope import fit_scope, leave_out_similarity
+from classifier.datamodels import SINGLE_LABEL
 from classifier.embedding.contract import Embeddings
+from classifier.modeling.folds import ALWAYS_IN_TRAINING
+from classifier.modeling.held_out import HeldOut
+from classifier.modeling.learning_curve import twice_the_data
+from classifier.modeling.multi_label import MultiLabelFit
+from classifier.modeling.race import HeadFit
+from classifier.modeling.training_data import TrainingData
 
 MAJORITY, NEAREST = "always the most frequent label", "five nearest documents"
 CONFIDENCE_LEVELS = (0.9, 0.95)
 MOST_QUERIES = 2000
 N_NEIGHBORS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """What is known about a model after training.
+
+    Attributes
+    ----------
+    evaluation : Evaluation, MultiLabelEvaluation or None
+        On held-out training documents; None where nothing could be held out.
+    audit : Audit
+        What deserves a look among them.
+    held_out : HeldOut
+        How each of them fared.
+    facts : dict of str to object
+        What is stored of it with the model; JSON values only.
+    """
+
+    evaluation: Evaluation | MultiLabelEvaluation | None
+    audit: Audit
+    held_out: HeldOut
+    facts: dict[str, Any]
+
+
+def findings(data: TrainingData, embeddings: Embeddings, fitted: HeadFit, *, seed: int) -> Findings:
+    """Sum up what held-out documents say about a head that gives each document one label."""
+    y, proba = data.y, fitted.held_out_proba
+    measured = fitted.folds != ALWAYS_IN_TRAINING
+    audited = audit(data.texts, data.labels, data.classes, embeddings, proba, measured)
+    scope = fit_scope(fitted.held_out_evidence, leave_out_similarity(embeddings, np.where(measured, fitted.folds, -1)))
+    evaluation = None
+    if measured.any():
+        labels = [data.labels[row] for row in np.flatnonzero(measured)]
+        evaluation = evaluate(proba[measured], data.classes, labels, majority=data.majority, seed=seed)
+    held_out = HeldOut.of(proba, y, measured)
+    facts = {
+        **common_facts(data, fitted, audited, evaluation, held_out),
+        "task": SINGLE_LABEL,
+        "scope": scope and asdict(scope),
+        "baselines": baseline_scores(fitted.baselines, embeddings, y, fitted.folds, seed=seed),
+        "learning_curve": [asdict(point) for point in fitted.learning_curve],
+        "learning_curve_estimate": twice_the_data(fitted.learning_curve),
+        "sets": set_facts(proba, y, fitted.folds),
+    }
+    return Findings(evaluation, audited, held_out, facts)
+
+
+def common_facts(
+    data: TrainingData,
+    fitted: HeadFit | MultiLabelFit,
+    audited: Audit,
+    evaluation: Evaluation | MultiLabelEvaluation | None,
+    held_out: HeldOut,
+) -> dict[str, Any]:
+    """Return the facts that all models have."""
+    return {
+        "data": {"n_documents": len(data.texts), "file": "", "sha256": ""},
+        "race": [asdict(entrant) for entrant in fitted.race],
+        "inverse_regularisation": fitted.inverse_regularisation,
+        "audit": audited.summary(),
+        "review": review_facts(held_out),
+        "measured_on": f"{fitted.n_folds}-fold cross-validation of the training documents",
+        "metrics": None if evaluation is None else evaluation.to_dict(),
+    }
 
 
 def baseline_scores(
@@ -56,11 +129,12 @@ def baseline_scores(
     ]
 
 
-def review_facts(proba: Floats, y: Ints, measured: NDArray[np.bool_]) -> dict[str, Any] | None:
+def review_facts(held_out: HeldOut) -> dict[str, Any] | None:
     """Return what it costs to be right more often, and the curve behind it; None where nothing was held out."""
+    measured = held_out.measured
     if not measured.any():
         return None
-    confidence, correct = proba[measured].max(axis=1), proba[measured].argmax(axis=1) == y[measured]
+    confidence, correct = held_out.confidence[measured].astype(np.float64), held_out.correct[measured] == 1
     return {
         "costs": [asdict(cost) for cost in cost_table(confidence, correct)],
         "curve": risk_coverage(confidence, correct).points(),

@@ -5,29 +5,26 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from classifier.analysis.audit import Audit, audit
-from classifier.analysis.confidence import Floats
-from classifier.analysis.evaluation import Evaluation, evaluate
-from classifier.analysis.scope import fit_scope, leave_out_similarity
+from classifier.analysis.audit import Audit
+from classifier.analysis.evaluation import Evaluation
+from classifier.analysis.multilabel import MultiLabelEvaluation
 from classifier.embedding.contract import Embeddings, HasState, Recipe
 from classifier.embedding.embedders import load_embedder
 from classifier.errors import TrainingDataError, TrainingDataWarning, lookup
 from classifier.modeling import persistence
-from classifier.modeling.findings import baseline_scores, review_facts, set_facts
-from classifier.modeling.folds import ALWAYS_IN_TRAINING
-from classifier.modeling.held_out import HeldOut
-from classifier.modeling.learning_curve import twice_the_data
+from classifier.modeling.findings import Findings, findings
+from classifier.modeling.label_findings import label_findings, label_rule
+from classifier.modeling.multi_label import MULTI_LABEL_HEADS
 from classifier.modeling.predictor import Predictor
-from classifier.modeling.race import HEADS, HeadFit, Refit
-from classifier.modeling.training_data import TrainingData, check_training_data
+from classifier.modeling.race import HEADS, Refit
+from classifier.modeling.training_data import Label, TrainingData, check_training_data
 
 
 class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ignore[misc] # it has no type hints
@@ -42,6 +39,9 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         embedding alone.
     seed : int, default=0
         Decides the cross-validation folds; equal seeds give equal models.
+    multi_label : bool, default=False
+        Whether a document may have any number of labels, also none. Labels are then joined by ``|`` wherever they
+        are one string.
     options : EncoderOptions or None
         How a transformer is run; None for the defaults.
 
@@ -55,7 +55,9 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         What turns texts into the sparse half of the head's features; None where it reads embeddings alone.
     held_out_ : HeldOut
         How each training document fared while it was held out.
-    evaluation_ : Evaluation or None
+    label_rule_ : LabelRule or None
+        From which probability on a label is given; None where each document has one label.
+    evaluation_ : Evaluation, MultiLabelEvaluation or None
         Cross-validated metrics of the training documents; None where no label has two documents, and after
         `load`: what was stored is in ``facts_["metrics"]``.
     audit_ : Audit
@@ -82,11 +84,11 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
     DocumentClassifier(seed=7)
     """
 
-    evaluation_: Evaluation | None = None
+    evaluation_: Evaluation | MultiLabelEvaluation | None = None
     audit_: Audit
 
     def fit(
-        self, texts: Sequence[str], labels: Sequence[str], *, ids: Sequence[str] | None = None, progress: bool = False
+        self, texts: Sequence[str], labels: Sequence[Label], *, ids: Sequence[str] | None = None, progress: bool = False
     ) -> Self:
         """Train on labelled texts.
 
@@ -94,8 +96,9 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         ----------
         texts : sequence of str
             Any length each; empty ones are left out with a warning.
-        labels : sequence of str
-            One label for each text; at least two different ones.
+        labels : sequence of str, or of sequences of str
+            One label for each text, at least two different ones; any number for each where `multi_label` is True,
+            joined by ``|`` or as a sequence.
         ids : sequence of str or None
             Names by which `similar` gives the documents back; row numbers from 1 where None.
         progress : bool, default=False
@@ -116,10 +119,10 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
             When there is no such head.
         """
         started = time.perf_counter()
-        train = lookup(HEADS, self.head, "head")
+        lookup(HEADS, self.head, "head")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise TrainingDataError(f"The seed is {self.seed!r}", "give a whole number from 0")
-        data = check_training_data(texts, labels, ids)
+        data = check_training_data(texts, labels, ids, multi_label=self.multi_label)
         embedder = load_embedder(self.embedder, self.options) if isinstance(self.embedder, str) else self.embedder
         loaded = time.perf_counter()
         recipe = embedder if isinstance(embedder, Recipe) else None
@@ -132,16 +135,15 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         for message in data.warnings:
             warnings.warn(message, TrainingDataWarning, stacklevel=2)
         refit = None if recipe is None or not recipe.learns_words else _refit(recipe, data.texts, self.seed)
-        fitted = train(embeddings, data.y, texts=data.texts, groups=data.groups, seed=self.seed, refit=refit)
+        found = self._fit_labels(data, embeddings, refit) if self.multi_label else self._fit(data, embeddings, refit)
         self.classes_ = np.array(data.classes, dtype=object)
         self._embedder = embedder
         self.contract_ = embedder.contract
         self.embedder_state_ = embedder.state() if isinstance(embedder, HasState) else {}
-        self.head_, self.lexicon_ = fitted.head, fitted.lexicon
-        self.embeddings_, self.document_labels_ = embeddings, data.y
-        self.documents_ = data.documents()
+        self.embeddings_, self.documents_ = embeddings, data.documents()
         self.warnings_ = data.warnings
-        self.facts_ = {"head": self.head, "seed": self.seed, **self._findings(data, fitted)}
+        self.evaluation_, self.audit_, self.held_out_ = found.evaluation, found.audit, found.held_out
+        self.facts_ = {"head": self.head, "seed": self.seed, **found.facts}
         self.seconds_ = {
             "loading the encoder": loaded - started,
             "embedding": embedded - loaded,
@@ -150,28 +152,23 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         self.__dict__.pop("_index", None)
         return self
 
-    def _findings(self, data: TrainingData, fitted: HeadFit) -> dict[str, Any]:
-        """Keep how documents fared while they were held out, and return what is stored of it with the model."""
-        measured, proba = fitted.folds != ALWAYS_IN_TRAINING, fitted.held_out_proba
-        self.audit_ = audit(data.texts, data.labels, data.classes, self.embeddings_, proba, measured)
-        similarity = leave_out_similarity(self.embeddings_, np.where(measured, fitted.folds, -1))
-        scope = fit_scope(fitted.held_out_evidence, similarity)
-        self.held_out_ = HeldOut.of(proba, data.y, measured)
-        self.evaluation_ = _cross_validated(data, proba, measured, self.seed)
-        return {
-            "data": {"n_documents": len(data.texts), "file": "", "sha256": ""},
-            "race": [asdict(entrant) for entrant in fitted.race],
-            "inverse_regularisation": fitted.inverse_regularisation,
-            "scope": scope and asdict(scope),
-            "audit": self.audit_.summary(),
-            "baselines": baseline_scores(fitted.baselines, self.embeddings_, data.y, fitted.folds, seed=self.seed),
-            "learning_curve": [asdict(point) for point in fitted.learning_curve],
-            "learning_curve_estimate": twice_the_data(fitted.learning_curve),
-            "review": review_facts(proba, data.y, measured),
-            "sets": set_facts(proba, data.y, fitted.folds),
-            "measured_on": f"{fitted.n_folds}-fold cross-validation of the training documents",
-            "metrics": None if self.evaluation_ is None else self.evaluation_.to_dict(),
-        }
+    def _fit(self, data: TrainingData, embeddings: Embeddings, refit: Refit | None) -> Findings:
+        """Train a head that gives each document one label."""
+        fitted = HEADS[self.head](embeddings, data.y, texts=data.texts, groups=data.groups, seed=self.seed, refit=refit)
+        self.head_, self.lexicon_, self.label_rule_ = fitted.head, fitted.lexicon, None
+        self.document_labels_, self.label_matrix_ = data.y, None
+        return findings(data, embeddings, fitted, seed=self.seed)
+
+    def _fit_labels(self, data: TrainingData, embeddings: Embeddings, refit: Refit | None) -> Findings:
+        """Train a head that gives each document any number of labels."""
+        y = data.label_matrix
+        fitted = MULTI_LABEL_HEADS[self.head](
+            embeddings, y, texts=data.texts, groups=data.groups, seed=self.seed, refit=refit
+        )
+        rule = label_rule(fitted, y)
+        self.head_, self.lexicon_, self.label_rule_ = fitted.head, fitted.lexicon, rule
+        self.document_labels_, self.label_matrix_ = np.zeros(len(y), dtype=np.intp), y
+        return label_findings(data, embeddings, fitted, rule, seed=self.seed)
 
     def save(self, folder: str | Path) -> Path:
         """Write the model as a new folder, whole or not at all, and return it.
@@ -197,11 +194,3 @@ def _refit(recipe: Recipe, texts: Sequence[str], seed: int) -> Refit:
         return embedder.encode(texts)
 
     return embed
-
-
-def _cross_validated(data: TrainingData, proba: Floats, measured: NDArray[np.bool_], seed: int) -> Evaluation | None:
-    """Measure the held-out probabilities of the training documents."""
-    if not measured.any():
-        return None
-    labels = [data.labels[row] for row in np.flatnonzero(measured)]
-    return evaluate(proba[measured], data.classes, labels, majority=data.majority, seed=seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,6 @@ from classifier.modeling.lexical import Lexicon, SparseRows, fit_lexicon, restri
 from classifier.modeling.race import BOTH, DENSE, INVERSE_REGULARISATION, LEXICAL, Refit
 from classifier.modeling.solvers import Weights, in_threads, undisturbed_solvers
 
-SEPARATOR = "|"
 LEXICAL_INVERSE_REGULARISATION = (0.1, 0.3, 1.0)
 _UNMEASURED_FACTORS = (0.5, 1.0)
 _UNMEASURED_THRESHOLD = 0.5
@@ -107,35 +106,6 @@ class _Half:
     entrants: tuple[LabelEntrant, ...]
 
 
-def split_labels(label: str | Sequence[str]) -> tuple[str, ...]:
-    """Read a set of labels.
-
-    Parameters
-    ----------
-    label : str or sequence of str
-        Labels joined by ``|``, or one by one.
-
-    Returns
-    -------
-    tuple of str
-        Sorted, each once, without spaces around them; empty where there is no label.
-
-    Examples
-    --------
-    >>> split_labels("late | damaged|late")
-    ('damaged', 'late')
-    >>> split_labels("")
-    ()
-    """
-    joined = label if isinstance(label, str) else SEPARATOR.join(label)
-    return tuple(sorted({part.strip() for part in joined.split(SEPARATOR)} - {""}))
-
-
-def join_labels(labels: Sequence[str]) -> str:
-    """Write a set of labels as `split_labels` reads it."""
-    return SEPARATOR.join(split_labels(labels))
-
-
 def fit_multi_label(
     embeddings: Embeddings,
     y: Bools,
@@ -206,6 +176,25 @@ def fit_multi_label(
         held_out_decisions=decisions,
         baselines=baselines,
     )
+
+
+def fit_logistic_multi_label(
+    embeddings: Embeddings,
+    y: Bools,
+    *,
+    texts: Sequence[str] = (),  # noqa: ARG001 # one signature for all heads
+    groups: Ints | None = None,
+    seed: int = 0,
+    refit: Refit | None = None,
+) -> MultiLabelFit:
+    """Train one logistic regression per label on the embeddings alone; see `fit_multi_label` for the parameters."""
+    return fit_multi_label(embeddings, y, texts=[""] * len(y), groups=groups, seed=seed, refit=refit)
+
+
+MULTI_LABEL_HEADS: dict[str, Callable[..., MultiLabelFit]] = {
+    "hybrid": fit_multi_label,
+    "logistic": fit_logistic_multi_label,
+}
 
 
 def stratify(y: Bools, n_folds: int, seed: int, groups: Ints | None = None) -> Ints:

@@ -20,8 +20,6 @@ class NeighborIndex:
     ----------
     embeddings : ndarray of float32, shape (n_documents, n_dims)
         Rows of unit length; may be memory-mapped, it is read in blocks.
-    labels : ndarray of int, shape (n_documents,)
-        Class of each row, for filtering.
 
     Notes
     -----
@@ -30,17 +28,22 @@ class NeighborIndex:
 
     Examples
     --------
-    >>> index = NeighborIndex(np.eye(2, dtype=np.float32), np.array([0, 1]))
+    >>> index = NeighborIndex(np.eye(2, dtype=np.float32))
     >>> rows, similarities = index.search(np.array([1.0, 0.0], dtype=np.float32), 1)
     >>> rows.tolist(), similarities.tolist()
     ([0], [1.0])
     """
 
-    def __init__(self, embeddings: Embeddings, labels: Ints) -> None:
-        self._embeddings, self._labels = embeddings, labels
+    def __init__(self, embeddings: Embeddings) -> None:
+        self._embeddings = embeddings
 
     def search(
-        self, query: NDArray[np.float32], k: int, *, label: int | None = None, exclude: Collection[int] = ()
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        *,
+        among: NDArray[np.bool_] | None = None,
+        exclude: Collection[int] = (),
     ) -> tuple[Ints, NDArray[np.float32]]:
         """Return the `k` nearest rows.
 
@@ -50,8 +53,8 @@ class NeighborIndex:
             Any length; a vector of zeros resembles nothing equally.
         k : int
             How many rows at most.
-        label : int or None
-            Only rows of this class.
+        among : ndarray of bool, shape (n_documents,), or None
+            Only these rows, such as those of one label.
         exclude : collection of int
             Rows to leave out.
 
@@ -64,7 +67,7 @@ class NeighborIndex:
         """
         norm = float(np.linalg.norm(query))
         similarities = self._similarities(query / norm if norm else query)
-        allowed = np.ones(len(similarities), dtype=bool) if label is None else self._labels == label
+        allowed = np.ones(len(similarities), dtype=np.bool_) if among is None else among.copy()
         allowed[list(exclude)] = False
         rows = np.flatnonzero(allowed)
         order = _largest(similarities[rows], k)

@@ -19,6 +19,7 @@ from classifier.modeling.colors import label_colors
 from classifier.modeling.decisions import stored_scope
 from classifier.modeling.head import HEAD_NAMES, LexicalWeights, LinearHead
 from classifier.modeling.held_out import HeldOut
+from classifier.modeling.label_sets import stored_label_rule
 from classifier.modeling.lexical import Lexicon
 from classifier.storage.bundle import Bundle, load_bundle, save_bundle
 
@@ -62,7 +63,7 @@ def save(model: Predictor, folder: Path) -> Path:
         "embeddings": model.embeddings_,
         "document_labels": model.document_labels_,
         "held_out": model.held_out_.to_array(),
-        "label_matrix": np.zeros((0, len(labels)), dtype=np.uint8),
+        "label_matrix": _label_matrix_array(model, len(labels)),
         **_lexical_arrays(model.head_, model.lexicon_),
     }
     title = f"{folder.parent.name}, version {folder.name}"
@@ -88,15 +89,18 @@ def load(kind: type[Model], folder: Path, options: EncoderOptions | None = None)
         stored_scope(facts)
         lexicon, lexical = _lexical_half(bundle.arrays, n_words, len(labels))
         held_out = _held_out(bundle.arrays)
+        rule = stored_label_rule(facts, len(labels))
+        label_matrix = _label_matrix(bundle.arrays, len(labels)) if rule is not None else None
     except ValueError as error:
         raise BundleRefusedError(folder, str(error)) from error
-    head = LinearHead(coef, intercept, temperature, lexical)
+    head = LinearHead(coef, intercept, temperature, lexical, is_multi_label=rule is not None)
     document_labels = np.array(bundle.arrays["document_labels"], dtype=np.intp)
     _check_shapes(folder, labels, contract, head, bundle.arrays["embeddings"].shape, document_labels)
-    model = kind(name, head=head_name, seed=seed, options=options)
+    model = kind(name, head=head_name, seed=seed, multi_label=rule is not None, options=options)
     model.classes_ = np.array(labels, dtype=object)
     model.head_, model.contract_, model.warnings_ = head, contract, warnings
     model.lexicon_, model.held_out_ = lexicon, held_out
+    model.label_rule_, model.label_matrix_ = rule, label_matrix
     model.embeddings_ = bundle.arrays["embeddings"]
     model.document_labels_, model.documents_ = document_labels, bundle.documents
     model.embedder_state_ = bundle.embedder_state
@@ -153,6 +157,20 @@ def _held_out(arrays: dict[str, np.ndarray]) -> HeldOut:
     return HeldOut.from_array(found)
 
 
+def _label_matrix_array(model: Predictor, n_labels: int) -> np.ndarray:
+    """Return which labels each document has; no rows where each has one."""
+    matrix = model.label_matrix_
+    return np.zeros((0, n_labels), dtype=np.uint8) if matrix is None else matrix.astype(np.uint8)
+
+
+def _label_matrix(arrays: dict[str, np.ndarray], n_labels: int) -> np.ndarray:
+    """Return which labels each document has."""
+    matrix, n_documents = arrays.get("label_matrix", np.zeros((0, 0))), len(arrays["embeddings"])
+    if matrix.shape != (n_documents, n_labels) or (n_documents and matrix.max() > 1):
+        raise ValueError("its documents and their labels do not belong together")
+    return np.array(matrix, dtype=np.bool_)
+
+
 def _check_shapes(
     folder: Path,
     labels: list[str],
@@ -170,8 +188,8 @@ def _check_shapes(
     for name, found, wanted in expected:
         if found != wanted:
             raise BundleRefusedError(folder, f"its {name} has the shape {found} instead of {wanted}")
-    if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise BundleRefusedError(folder, "its labels are fewer than two or repeat")
+    if len(labels) < (1 if head.is_multi_label else 2) or len(set(labels)) != len(labels):
+        raise BundleRefusedError(folder, "its labels are too few or repeat")
     if len(document_labels) and not 0 <= document_labels.min() <= document_labels.max() < len(labels):
         raise BundleRefusedError(folder, "its documents have labels that it does not know")
     if not (np.isfinite(head.coef).all() and np.isfinite(head.intercept).all()):

@@ -27,13 +27,23 @@ from classifier.embedding.contract import (
 )
 from classifier.embedding.embedders import DEFAULT_EMBEDDER, load_embedder
 from classifier.embedding.engine import AUTO
-from classifier.errors import EmptyTextWarning, NotFittedError, NotTextError, UnfittedEmbedderError, UnknownNameError
+from classifier.errors import (
+    EmptyTextWarning,
+    MultiLabelError,
+    NotFittedError,
+    NotTextError,
+    UnfittedEmbedderError,
+    lookup,
+)
 from classifier.modeling import decisions, persistence
 from classifier.modeling.decisions import DEFAULT_MIN_CONFIDENCE
 from classifier.modeling.head import LinearHead
 from classifier.modeling.held_out import HeldOut
+from classifier.modeling.label_sets import SEPARATOR, LabelRule
 from classifier.modeling.lexical import Lexicon
 from classifier.modeling.neighbors import NeighborIndex
+
+_NOTHING_TO_READ = Prediction(label="", confidence=0.0, status=STATUS_EMPTY, used_fraction=0.0)
 
 
 class Predictor:
@@ -48,6 +58,8 @@ class Predictor:
         embedding alone.
     seed : int, default=0
         Decides the cross-validation folds.
+    multi_label : bool, default=False
+        Whether a document may have any number of labels, also none.
     options : EncoderOptions or None
         How a transformer is run; None for the defaults.
 
@@ -59,6 +71,8 @@ class Predictor:
         The trained head.
     lexicon_ : Lexicon or None
         What turns texts into the sparse half of the head's features; None where it reads embeddings alone.
+    label_rule_ : LabelRule or None
+        From which probability on a label is given; None where each document has one label.
     held_out_ : HeldOut
         How each training document fared while it was held out.
     documents_ : sequence of Document
@@ -78,10 +92,12 @@ class Predictor:
     classes_: NDArray[np.object_]
     head_: LinearHead
     lexicon_: Lexicon | None
+    label_rule_: LabelRule | None
     held_out_: HeldOut
     contract_: EmbeddingContract
     embeddings_: Embeddings
     document_labels_: NDArray[np.intp]
+    label_matrix_: NDArray[np.bool_] | None
     documents_: Sequence[Document]
     warnings_: tuple[str, ...]
     embedder_state_: State
@@ -93,15 +109,17 @@ class Predictor:
         *,
         head: str = "hybrid",
         seed: int = 0,
+        multi_label: bool = False,
         options: EncoderOptions | None = None,
     ) -> None:
         self.embedder = embedder
         self.head = head
         self.seed = seed
+        self.multi_label = multi_label
         self.options = options
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.object_]:
-        """Return the most probable label of each text.
+        """Return the label of each text; of a multi-label model, all labels joined by ``|``, an empty string for none.
 
         Empty texts get what the head answers to no text at all, with a warning; `classify` marks them instead.
 
@@ -109,9 +127,8 @@ class Predictor:
         -------
         ndarray of str, shape (n_documents,)
         """
-        columns = self.predict_proba(texts).argmax(axis=1)
-        labels: NDArray[np.object_] = self.classes_[columns]
-        return labels
+        given = self.given_labels(self.predict_proba(texts))
+        return np.array([self._joined(row) for row in given], dtype=object)
 
     def predict_proba(self, texts: Sequence[str]) -> Floats:
         """Return calibrated probabilities.
@@ -119,7 +136,8 @@ class Predictor:
         Returns
         -------
         ndarray of float64, shape (n_documents, n_classes)
-            Rows follow `texts` and sum to 1, columns follow `classes_`.
+            Rows follow `texts`, columns follow `classes_`. Rows sum to 1, but for a multi-label model, where each
+            label has a probability of its own.
         """
         embeddings = self.encode(texts)
         n_empty = int((~embeddings.any(axis=1)).sum())
@@ -134,6 +152,12 @@ class Predictor:
     def proba_of(self, texts: Sequence[str], embeddings: Embeddings) -> Floats:
         """Return calibrated probabilities of texts whose embeddings are known, as `predict_proba` does."""
         return self.head_.proba_of(self._scores(_strings(texts), embeddings))
+
+    def given_labels(self, proba: Floats) -> NDArray[np.bool_]:
+        """Decide by probabilities, as `predict_proba` returns them, which labels are given, of the same shape."""
+        if self.label_rule_ is not None:
+            return self.label_rule_.decide(proba)
+        return np.asarray(np.arange(proba.shape[1]) == proba.argmax(axis=1)[:, None])
 
     def classify(
         self, texts: Sequence[str], *, min_confidence: float = DEFAULT_MIN_CONFIDENCE, progress: bool = False
@@ -156,11 +180,15 @@ class Predictor:
         similarity = np.full(len(texts), np.nan)
         if rule is not None:
             similarity = nearest_similarity(embeddings, self.embeddings_)
-        confidence, evidence = proba.max(axis=1, initial=0.0), scores.max(axis=1, initial=-np.inf).astype(np.float64)
+        evidence = scores.max(axis=1, initial=-np.inf).astype(np.float64)
+        confidence = proba.max(axis=1, initial=0.0) if self.label_rule_ is None else self.label_rule_.confidence(proba)
         found = decisions.statuses(confidence, evidence, similarity, min_confidence, rule)
+        rows = zip(
+            self.given_labels(proba), proba, confidence, found, self.used_fraction(texts), similarity, strict=True
+        )
         return [
-            self._answer(*row)
-            for row in zip(embeddings, proba, found, self.used_fraction(texts), similarity, strict=True)
+            self._answer(*row) if is_readable else _NOTHING_TO_READ
+            for row, is_readable in zip(rows, np.asarray(embeddings.any(axis=1)), strict=True)
         ]
 
     def predict_set(
@@ -185,7 +213,11 @@ class Predictor:
         ------
         OptionError
             When the level is not between 0 and 1.
+        MultiLabelError
+            When the model gives any number of labels.
         """
+        if self.multi_label:
+            raise MultiLabelError("predict_set", "classify gives the labels that reach their thresholds")
         proba = self.predict_proba(texts)
         thresholds = decisions.set_thresholds(
             self.held_out_, self.document_labels_, len(self.classes_), confidence_level, per_class=per_class
@@ -238,11 +270,11 @@ class Predictor:
             When the model has no such label.
         """
         query = self.encode([text])[0]
-        code = None if label is None else self._code(label)
+        among = None if label is None else self._has_label(label)
         if not query.any():
             return []
         n_same = self._same_text_rows(text) if exclude_self else []
-        rows, similarities = self._index.search(query, k, label=code, exclude=n_same)
+        rows, similarities = self._index.search(query, k, among=among, exclude=n_same)
         return [
             Neighbor(document.id, document.text, document.label or "", float(similarity))
             for document, similarity in zip((self.documents_[row] for row in rows), similarities, strict=True)
@@ -260,8 +292,11 @@ class Predictor:
         return persistence.load(cls, Path(folder), options)
 
     def majority_label(self) -> str:
-        """Return the most frequent label of the training documents."""
+        """Return the most frequent label, or set of labels joined by ``|``, of the training documents."""
         self._require_fitted()
+        if self.label_matrix_ is not None:
+            sets, counts = np.unique(self.label_matrix_, axis=0, return_counts=True)
+            return self._joined(sets[counts.argmax()])
         return str(self.classes_[np.bincount(self.document_labels_).argmax()])
 
     def loaded_embedder(self) -> Embedder:
@@ -293,7 +328,7 @@ class Predictor:
     @cached_property
     def _index(self) -> NeighborIndex:
         """Search over the training documents."""
-        return NeighborIndex(self.embeddings_, self.document_labels_)
+        return NeighborIndex(self.embeddings_)
 
     def _scores(self, texts: Sequence[str], embeddings: Embeddings) -> NDArray[np.float32]:
         """Return the uncalibrated scores of texts and their embeddings."""
@@ -301,23 +336,36 @@ class Predictor:
         return self.head_.scores(embeddings, rows)
 
     def _answer(
-        self, embedding: NDArray[np.float32], proba: Floats, status: str, used: float, similarity: float
+        self,
+        given: NDArray[np.bool_],
+        proba: Floats,
+        confidence: float,
+        status: str,
+        used: float,
+        similarity: float,
     ) -> Prediction:
         """Build one prediction from one row."""
-        if not embedding.any():
-            return Prediction(label="", confidence=0.0, status=STATUS_EMPTY, used_fraction=0.0)
         order = np.argsort(-proba, kind="stable")
-        probabilities = {str(self.classes_[index]): float(proba[index]) for index in order}
-        label, confidence = next(iter(probabilities.items()))
-        near = None if np.isnan(similarity) else float(similarity)
-        return Prediction(label, confidence, status, probabilities, float(used), near)
+        return Prediction(
+            label=self._joined(given),
+            confidence=float(confidence),
+            status=status,
+            probabilities={str(self.classes_[index]): float(proba[index]) for index in order},
+            used_fraction=float(used),
+            similarity=None if np.isnan(similarity) else float(similarity),
+            labels=tuple(str(label) for label in self.classes_[given]),
+        )
 
-    def _code(self, label: str) -> int:
-        """Return the column of a label."""
-        codes = {name: code for code, name in enumerate(self.classes_)}
-        if label not in codes:
-            raise UnknownNameError(label, "label", list(codes))
-        return codes[label]
+    def _joined(self, given: NDArray[np.bool_]) -> str:
+        """Write the labels that are given."""
+        return SEPARATOR.join(str(label) for label in self.classes_[given])
+
+    def _has_label(self, label: str) -> NDArray[np.bool_]:
+        """Tell which training documents have a label."""
+        code = lookup({str(name): code for code, name in enumerate(self.classes_)}, label, "label")
+        if self.label_matrix_ is not None:
+            return self.label_matrix_[:, code]
+        return np.asarray(self.document_labels_ == code)
 
     def _same_text_rows(self, text: str) -> list[int]:
         """Return the rows of training documents with exactly this text."""

@@ -12,6 +12,9 @@ from classifier.analysis.confidence import Ints
 from classifier.datamodels import Document
 from classifier.embedding.contract import Embeddings
 from classifier.errors import TrainingDataError, excerpt, listing
+from classifier.modeling.label_sets import SEPARATOR, Bools, join_labels, split_labels
+
+Label = str | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +24,13 @@ class TrainingData:
     Attributes
     ----------
     texts, labels, ids : list of str
-        Rows belong together.
+        Rows belong together; several labels of one document are joined as `join_labels` does.
     classes : list of str
         The labels that occur, sorted.
     warnings : tuple of str
         What was noticed.
+    is_multi_label : bool
+        Whether a document may have any number of labels.
     """
 
     texts: list[str]
@@ -33,12 +38,22 @@ class TrainingData:
     ids: list[str]
     classes: list[str]
     warnings: tuple[str, ...]
+    is_multi_label: bool = False
 
     @property
     def y(self) -> Ints:
-        """Labels as positions in `classes`, shape (n_documents,)."""
+        """Labels as positions in `classes`, shape (n_documents,); for documents of one label each."""
         code = {name: index for index, name in enumerate(self.classes)}
         return np.array([code[label] for label in self.labels], dtype=np.intp)
+
+    @property
+    def label_matrix(self) -> Bools:
+        """Which labels each document has, shape (n_documents, n_classes)."""
+        code = {name: index for index, name in enumerate(self.classes)}
+        found = np.zeros((len(self.labels), len(self.classes)), dtype=np.bool_)
+        for row, label in enumerate(self.labels):
+            found[row, [code[part] for part in split_labels(label)]] = True
+        return found
 
     @property
     def groups(self) -> Ints:
@@ -48,9 +63,9 @@ class TrainingData:
 
     @property
     def majority(self) -> str:
-        """The most frequent label; the first in order among equals."""
+        """The most frequent label, or set of labels; the first in order among equals."""
         counts = Counter(self.labels)
-        return max(self.classes, key=lambda label: counts[label])
+        return max(sorted(counts), key=lambda label: counts[label])
 
     def documents(self) -> list[Document]:
         """Return the rows as documents."""
@@ -67,29 +82,37 @@ class TrainingData:
         n_blank = _count(len(blank), "document")
         message = f"{n_blank} with nothing to read left out: id {listing(self.ids[row] for row in blank)}."
         kept = _checked(
-            [self.texts[row] for row in rows], [self.labels[row] for row in rows], [self.ids[row] for row in rows]
+            [self.texts[row] for row in rows],
+            [self.labels[row] for row in rows],
+            [self.ids[row] for row in rows],
+            multi_label=self.is_multi_label,
         )
         return replace(kept, warnings=(message, *kept.warnings)), embeddings[rows]
 
 
-def check_training_data(texts: Sequence[str], labels: Sequence[str], ids: Sequence[str] | None = None) -> TrainingData:
+def check_training_data(
+    texts: Sequence[str], labels: Sequence[Label], ids: Sequence[str] | None = None, *, multi_label: bool = False
+) -> TrainingData:
     """Check labelled texts and collect what deserves a warning.
 
     Parameters
     ----------
-    texts, labels : sequence of str
-        Of equal length.
+    texts : sequence of str
+    labels : sequence of str, or of sequences of str
+        One for each text; several labels of a multi-label document are joined by ``|`` or given one by one.
     ids : sequence of str or None
         Row numbers from 1 where None.
+    multi_label : bool, default=False
+        Whether a document may have any number of labels, also none.
 
     Raises
     ------
     TrainingDataError
-        When the numbers differ, something is not a string, or there are fewer than two labels.
+        When the numbers differ, something is not a string, or there are too few labels to tell documents apart.
     """
     if isinstance(texts, str) or isinstance(labels, str):
         raise TrainingDataError("A single string was given", "give a list of texts and a list of labels")
-    texts, labels = list(texts), list(labels)
+    texts, labels = list(texts), [_joined(label) if multi_label else label for label in labels]
     names = [str(row) for row in range(1, len(texts) + 1)] if ids is None else [str(name) for name in ids]
     if not len(texts) == len(labels) == len(names):
         raise TrainingDataError(
@@ -100,14 +123,20 @@ def check_training_data(texts: Sequence[str], labels: Sequence[str], ids: Sequen
         if wrong is not None:
             kind = type(values[wrong]).__name__
             raise TrainingDataError(f"The {role} of document {wrong + 1} is of type {kind}", "give strings only")
-    blank = next((row for row, label in enumerate(labels) if not label.strip()), None)
-    if blank is not None:
+    blank = next((row for row, label in enumerate(labels) if not str(label).strip()), None)
+    if blank is not None and not multi_label:
         raise TrainingDataError(f"The label of document {blank + 1} is empty", "leave unlabelled documents out")
-    return _checked([str(text) for text in texts], [str(label) for label in labels], names)
+    return _checked([str(text) for text in texts], [str(label) for label in labels], names, multi_label=multi_label)
 
 
-def normalise_labels(labels: Sequence[str]) -> list[str]:
+def normalise_labels(labels: Sequence[str], *, multi_label: bool = False) -> list[str]:
     """Write labels alike that differ only by case or spaces: each as it is written most often, else first.
+
+    Parameters
+    ----------
+    labels : sequence of str
+    multi_label : bool, default=False
+        Whether ``|`` joins several labels, which are then looked at one by one.
 
     Examples
     --------
@@ -115,10 +144,12 @@ def normalise_labels(labels: Sequence[str]) -> list[str]:
     ['refund', 'refund', 'refund', 'refund', 'Other']
     """
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for label in labels:
-        counts[_folded(label)][" ".join(label.split())] += 1
+    given = [split_labels(label) if multi_label else (label,) for label in labels]
+    for part in (part for parts in given for part in parts):
+        counts[_folded(part)][" ".join(part.split())] += 1
     spelling = {folded: found.most_common(1)[0][0] for folded, found in counts.items()}
-    return [spelling[_folded(label)] for label in labels]
+    alike = [[spelling[_folded(part)] for part in parts] for parts in given]
+    return [join_labels(parts) if multi_label else parts[0] for parts in alike]
 
 
 def _folded(label: str) -> str:
@@ -126,24 +157,45 @@ def _folded(label: str) -> str:
     return " ".join(label.casefold().split())
 
 
-def _checked(texts: list[str], labels: list[str], ids: list[str]) -> TrainingData:
+def _joined(label: Label) -> Label:
+    """Join the labels of a document; what is no label stays as it is."""
+    is_set = isinstance(label, str) or (isinstance(label, Sequence) and all(isinstance(part, str) for part in label))
+    return join_labels(label) if is_set else label
+
+
+def _checked(texts: list[str], labels: list[str], ids: list[str], *, multi_label: bool) -> TrainingData:
     """Collect classes and warnings of strings of equal length."""
-    classes = sorted(set(labels))
-    if len(classes) < 2:
-        have = f"only the label {excerpt(classes[0])}" if classes else "no labelled documents"
+    given = [split_labels(label) if multi_label else (label,) for label in labels]
+    classes = sorted({part for parts in given for part in parts})
+    if len(set(labels)) < 2:
+        have = f"only the label {excerpt(labels[0])}" if classes else "no labelled documents"
         raise TrainingDataError(f"There is {have} to learn from", "a classifier needs documents of two labels or more")
+    counts = Counter(part for parts in given for part in parts)
+    noticed = (*_lonely(counts), *_alike(classes), *_repeated(texts, labels), *_conflicting(texts, labels))
     return TrainingData(
-        texts,
-        labels,
-        ids,
-        classes,
-        (*_lonely(labels), *_alike(classes), *_repeated(texts, labels), *_conflicting(texts, labels)),
+        texts, labels, ids, classes, (*noticed, *([] if multi_label else _combined(classes))), multi_label
     )
 
 
-def _lonely(labels: list[str]) -> list[str]:
+def _combined(classes: list[str]) -> list[str]:
+    """Warn of labels that look like several: their parts are labels, or parts of others, too."""
+    parts = {label: split_labels(label) for label in classes}
+    counts = Counter(part for found in parts.values() for part in found)
+    combined = [label for label, found in parts.items() if len(found) > 1 and max(counts[part] for part in found) > 1]
+    if not combined:
+        return []
+    counted = _count(len(combined), "label")
+    return [
+        (
+            f"{counted} with the sign {SEPARATOR!r}, such as {excerpt(combined[0])}, each taken as one label; where it "
+            "joins several, train with --multi-label (multi_label=True in Python)."
+        )
+    ]
+
+
+def _lonely(counts: Counter[str]) -> list[str]:
     """Warn of labels with a single document."""
-    lonely = [label for label, count in sorted(Counter(labels).items()) if count == 1]
+    lonely = [label for label, count in sorted(counts.items()) if count == 1]
     if not lonely:
         return []
     return [
@@ -182,7 +234,10 @@ def _conflicting(texts: list[str], labels: list[str]) -> list[str]:
     conflicts = [(text, sorted(names)) for text, names in given.items() if len(names) > 1]
     if not conflicts:
         return []
-    shown = "; ".join(f"{excerpt(text, 30)} is {' and '.join(map(repr, names))}" for text, names in conflicts[:3])
+    shown = "; ".join(
+        f"{excerpt(text, 30)} is {' and '.join(repr(name) if name else 'without a label' for name in names)}"
+        for text, names in conflicts[:3]
+    )
     more = f"; and {len(conflicts) - 3} more" if len(conflicts) > 3 else ""
     return [f"{_count(len(conflicts), 'text')} with conflicting labels: {shown}{more}."]
 

@@ -89,12 +89,12 @@ def predict_stream(
             for record, answer in zip(records, answers, strict=True):
                 writer.write(record.row, answer_cells(answer, top_k))
                 statuses[answer.status] += 1
-                labels[answer.label] += bool(answer.label)
+                labels.update(answer.labels)
             n_rows += len(window)
             n_rejected += len(window) - len(records)
             bar.update(len(window))
     return BatchCounts(
-        n_rows, n_rows - n_rejected, n_rejected, dict(statuses.most_common()), dict((+labels).most_common())
+        n_rows, n_rows - n_rejected, n_rejected, dict(statuses.most_common()), dict(labels.most_common())
     )
 
 

@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from classifier.datamodels import MULTI_LABEL
 from classifier.errors import BundleRefusedError, OutputError, RegistryError, UnknownModelError, excerpt
 from classifier.files import sync_path
 from classifier.storage.bundle import read_manifest
@@ -83,8 +84,9 @@ def check_facts(facts: Mapping[str, Any]) -> None:
         raise TypeError("a warning is no text")
     metrics = facts["metrics"]
     if metrics is not None:
-        low, high = metrics["accuracy_interval"]
-        f"{metrics['accuracy']:.3f} {metrics['macro_f1']:.3f} {metrics['ece']:.3f} {low:.3f} {high:.3f}"
+        main = "exact_match" if facts.get("task") == MULTI_LABEL else "accuracy"
+        low, high = metrics[f"{main}_interval"]
+        f"{metrics[main]:.3f} {metrics['macro_f1']:.3f} {metrics['ece']:.3f} {low:.3f} {high:.3f}"
 
 
 class Registry:

@@ -71,7 +71,8 @@ def _answer(
         answer = prediction or remembered(subject, question, lambda: model.classify([question.text])[0])
         widgets.result(opened, answer, question.text, name)
         if answer.status != STATUS_EMPTY and widgets.wants_words(question.text):
-            why = remembered(subject, (question, "why"), lambda: explain(model, question.text, label=answer.label, k=1))
+            label = markup.decided_label(answer)
+            why = remembered(subject, (question, "why"), lambda: explain(model, question.text, label=label, k=1))
             widgets.words(why)
     if answer.status == STATUS_EMPTY:
         return

@@ -10,13 +10,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from classifier.datamodels import STATUS_EMPTY, STATUS_OUT_OF_SCOPE, STATUS_UNSURE, Neighbor, Prediction, Rejection
+from classifier.datamodels import (
+    MULTI_LABEL,
+    STATUS_EMPTY,
+    STATUS_OUT_OF_SCOPE,
+    STATUS_UNSURE,
+    Neighbor,
+    Prediction,
+    Rejection,
+)
+from classifier.modeling.label_sets import SEPARATOR
 
 VERY_SURE, FAIRLY_SURE = 0.9, 0.6
 SNIPPET_CHARACTERS = 170
 PASSAGE_CHARACTERS = 20_000
 LISTED_REJECTIONS = 100
 ELLIPSIS = "\u00a0…"
+NO_LABEL = "No label"
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _LINK = re.compile(r"(?i)(?<=www)(?=\.)|(?<=http)(?=s?:)|(?=@[-\w]+\.)")
@@ -93,20 +103,29 @@ def section(title: str, note: str = "") -> str:
     return f'<div class="dc"><h2>{escaped(title)}</h2>{note}</div>'
 
 
-def certainty(prediction: Prediction) -> str:
-    """Put the confidence of an answer into words; when in doubt, name both labels."""
+def certainty(prediction: Prediction, *, multi_label: bool = False) -> str:
+    """Put the confidence of an answer into words; when in doubt, name the two most probable labels."""
     if prediction.status == STATUS_OUT_OF_SCOPE:
         return "<strong>Out of scope</strong>: it resembles no training document enough, and the label is only a guess"
     if prediction.confidence >= VERY_SURE:
         return "<strong>Very sure</strong>"
     if prediction.confidence >= FAIRLY_SURE and prediction.status != STATUS_UNSURE:
         return "<strong>Fairly sure</strong>"
-    names = [f'<em class="user">{escaped(label)}</em>' for label, _ in prediction.top(2)]
-    return f"<strong>Unsure</strong> between {' and '.join(names)}"
+    names = " and ".join(f'<em class="user">{escaped(label)}</em>' for label, _ in prediction.top(2))
+    if multi_label:
+        return f"<strong>Unsure</strong> whether these are the right labels; the most probable ones are {names}"
+    return f"<strong>Unsure</strong> between {names}"
 
 
 def result(
-    prediction: Prediction, colors: Mapping[str, str], text: str, *, n_shown: int, max_tokens: int, name: str = ""
+    prediction: Prediction,
+    colors: Mapping[str, str],
+    text: str,
+    *,
+    n_shown: int,
+    max_tokens: int,
+    name: str = "",
+    multi_label: bool = False,
 ) -> str:
     """Show one answer: label, confidence, bars, and how much of the text was read.
 
@@ -124,6 +143,8 @@ def result(
         How much the encoder reads at once.
     name : str
         The file the text came from, if any.
+    multi_label : bool
+        Whether the model gives any number of labels.
     """
     source = f'<p class="small user">{escaped(name)}</p>' if name else ""
     if prediction.status == STATUS_EMPTY:
@@ -134,13 +155,18 @@ def result(
         )
     shares = prediction.top(n_shown)
     return (
-        f'<section class="dc result" style="{_label_style(colors, prediction.label)}">{source}'
-        f'<h2 class="user">{escaped(prediction.label)}</h2>'
-        f'<p class="sure">{certainty(prediction)} · '
+        f'<section class="dc result" style="{_label_style(colors, decided_label(prediction) or "")}">{source}'
+        f'<h2 class="user">{escaped(", ".join(prediction.labels) or NO_LABEL)}</h2>'
+        f'<p class="sure">{certainty(prediction, multi_label=multi_label)} · '
         f'<span class="number">{percentage(prediction.confidence)}</span></p>'
         f"{bars([(label, share, percentage(share)) for label, share in shares], colors)}"
         f'<p class="facts small">{_reading(prediction.used_fraction, text, max_tokens)}</p></section>'
     )
+
+
+def decided_label(prediction: Prediction) -> str | None:
+    """Return the label to explain: the most probable one that was given; None for the most probable of all."""
+    return next((label for label in prediction.probabilities if label in prediction.labels), None)
 
 
 def bars(rows: Iterable[tuple[str, float, str]], colors: Mapping[str, str]) -> str:
@@ -171,8 +197,9 @@ def model_card(facts: Mapping[str, Any]) -> str:
     ]
     measured = "Not measured: no label has two documents."
     if metrics:
-        low, high = metrics["accuracy_interval"]
-        rows.append(("Accuracy", f"{percentage(metrics['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})"))
+        name, word = ("exact_match", "Exact") if facts.get("task") == MULTI_LABEL else ("accuracy", "Accuracy")
+        low, high = metrics[f"{name}_interval"]
+        rows.append((word, f"{percentage(metrics[name])} ({100 * low:.1f} to {100 * high:.1f})"))
         measured = f"95 % interval; measured on {facts['measured_on']}."
     listed = "".join(f"<dt>{escaped(term)}</dt><dd>{escaped(value)}</dd>" for term, value in rows)
     return (
@@ -208,7 +235,7 @@ def table_summary(predictions: Sequence[Prediction], n_rejected: int, colors: Ma
     """Count what became of the rows of a table."""
     n_empty = sum(prediction.status == STATUS_EMPTY for prediction in predictions)
     n_answered = len(predictions) - n_empty
-    labels = Counter(prediction.label for prediction in predictions if prediction.label)
+    labels = Counter(label for prediction in predictions for label in prediction.labels)
     parts = [f"{_counted(n_answered, 'row')} answered"]
     parts += [f"{n_empty:,} with nothing to read"] if n_empty else []
     parts += [f"{n_rejected:,} rejected"] if n_rejected else []
@@ -236,9 +263,10 @@ def row_heading(row: int, document_id: str, text: str) -> str:
 
 def _card(neighbor: Neighbor, colors: Mapping[str, str]) -> str:
     """Draw one training document."""
-    style = _label_style(colors, neighbor.label)
+    label = neighbor.label or NO_LABEL
+    style = _label_style(colors, label if label in colors else label.split(SEPARATOR)[0])
     return (
-        f'<article class="card"><header style="{style}"><span class="chip user">{escaped(neighbor.label)}</span>'
+        f'<article class="card"><header style="{style}"><span class="chip user">{escaped(label)}</span>'
         f'<span class="id small user">{escaped(neighbor.id)}</span>'
         f'<span class="similarity" title="cosine similarity">{_track(neighbor.similarity, style)}'
         f'<span class="number">{neighbor.similarity:.2f}</span></span></header>{_passage(neighbor.text)}</article>'

@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from classifier.datamodels import Neighbor, Prediction
+from classifier.datamodels import STATUS_EMPTY, Neighbor, Prediction
 from classifier.errors import ClassifierError
 from classifier.modeling.explain import Explanation
 from classifier.reading.documents import Record
@@ -124,6 +124,7 @@ def result(opened: state.OpenModel, prediction: Prediction, text: str, name: str
             n_shown=n_labels if show_all else SHOWN_LABELS,
             max_tokens=opened.classifier.contract_.max_tokens,
             name=name,
+            multi_label=opened.classifier.multi_label,
         )
     )
 
@@ -198,8 +199,8 @@ def table_answers(opened: state.OpenModel, answers: TableAnswers, *, key: str) -
     pairs = list(zip(answers.records, answers.predictions, strict=True))
     rows = {
         "id": [record.document.id for record, _ in pairs],
-        "label": [[answer.label] if answer.label else [] for _, answer in pairs],
-        "confidence": [100 * answer.confidence if answer.label else None for _, answer in pairs],
+        "label": [list(answer.labels) for _, answer in pairs],
+        "confidence": [None if answer.status == STATUS_EMPTY else 100 * answer.confidence for _, answer in pairs],
         "status": [answer.status for _, answer in pairs],
         "text": [markup.shortened(record.document.text, TABLE_TEXT_CHARACTERS) for record, _ in pairs],
     }

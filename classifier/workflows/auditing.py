@@ -14,10 +14,11 @@ from classifier.analysis.duplicates import leaked_rows
 from classifier.datamodels import Document, Settings
 from classifier.embedding.embedders import DEFAULT_EMBEDDER
 from classifier.errors import TrainingDataWarning
+from classifier.modeling.held_out import HeldOut
 from classifier.modeling.model import DocumentClassifier
 from classifier.prediction.sinks import FileSink, one_sentence
 from classifier.reports import FIND_COLUMNS, Columns, LabelledFile
-from classifier.workflows.labelled import read_labelled, require_other_file
+from classifier.workflows.labelled import read_both, require_other_file
 from classifier.workflows.training import fit_on
 from classifier.workflows.vectors import vectors_from
 
@@ -33,7 +34,8 @@ class AuditReport:
     audit : Audit
         What was found.
     accuracy : float or None
-        Of held-out documents, which says how far the suspicions can be trusted; None where nothing could be held out.
+        Share of held-out documents that got exactly their label or labels, which says how far the suspicions can be
+        trusted; None where nothing could be held out.
     leaked : tuple of Document
         Documents of the test file whose text is, or nearly is, one of the training file; None without a test file.
     n_test : int
@@ -70,6 +72,7 @@ def audit(
     output: Path | None = None,
     embedder: str = DEFAULT_EMBEDDER,
     embeddings: str | Path | None = None,
+    multi_label: bool = False,
     seed: int = 0,
     progress: bool = False,
 ) -> AuditReport:
@@ -91,6 +94,8 @@ def audit(
         What turns texts into vectors.
     embeddings : str, Path or None
         Vectors of all documents of `file` made elsewhere, instead.
+    multi_label : bool
+        Whether a document may have any number of labels, joined by ``|`` or as a list, and also none.
     seed : int
         Decides the folds.
     progress : bool
@@ -104,11 +109,10 @@ def audit(
     started = time.perf_counter()
     if output is not None:
         require_other_file(output, Path(file))
-    data = read_labelled(file, columns)
-    test = read_labelled(test_file, columns, beside=data) if test_file is not None else None
+    data, test = read_both(file, test_file, columns, multi_label=multi_label)
     with vectors_from(embeddings) as vectors, warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingDataWarning)
-        model = DocumentClassifier(vectors or embedder, seed=seed, options=settings.encoder)
+        model = DocumentClassifier(vectors or embedder, seed=seed, multi_label=multi_label, options=settings.encoder)
         fit_on(model, data, progress=progress)
         leaked = _leaked(model, test) if test is not None else ()
     found = model.audit_
@@ -116,7 +120,7 @@ def audit(
         _write(output, found, model.documents_, data)
     return AuditReport(
         audit=found,
-        accuracy=model.evaluation_.accuracy if model.evaluation_ else None,
+        accuracy=_share_right(model.held_out_),
         leaked=leaked,
         n_test=len(test.documents) if test else 0,
         output=None if output is None else str(output),
@@ -133,6 +137,11 @@ def _leaked(model: DocumentClassifier, test: LabelledFile) -> tuple[Document, ..
     known = [document.text for document in model.documents_]
     found = leaked_rows(known, texts, model.embeddings_, model.encode(texts))
     return tuple(document for document, is_leaked in zip(test.documents, found, strict=True) if is_leaked)
+
+
+def _share_right(held_out: HeldOut) -> float | None:
+    """Return how many held-out documents were answered as labelled; None where none was held out."""
+    return float((held_out.correct[held_out.measured] == 1).mean()) if held_out.measured.any() else None
 
 
 def _write(path: Path, found: Audit, documents: Sequence[Document], data: LabelledFile) -> None:

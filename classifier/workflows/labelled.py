@@ -12,8 +12,12 @@ from classifier.reading.documents import read_documents
 from classifier.reports import Columns, LabelledFile
 
 
-def read_labelled(file: str | Path, columns: Columns, *, beside: LabelledFile | None = None) -> LabelledFile:
+def read_labelled(
+    file: str | Path, columns: Columns, *, beside: LabelledFile | None = None, multi_label: bool = False
+) -> LabelledFile:
     """Read the labelled documents of a file; rows that cannot be read are listed in a file of their own.
+
+    Where documents may have any number of labels, a row without a label is a document that has none.
 
     Raises
     ------
@@ -42,11 +46,11 @@ def read_labelled(file: str | Path, columns: Columns, *, beside: LabelledFile | 
             if isinstance(item, Rejection):
                 rejects.write(item)
                 n_rejected += 1
-            elif item.document.label is None:
+            elif item.document.label is None and not multi_label:
                 n_unlabelled += 1
             else:
                 documents.append(item.document)
-    if not documents:
+    if not any(document.label for document in documents):
         raise TrainingDataError(f"No row of {path} has a label", "fill one in, or name the column with --label-column")
     return LabelledFile(
         name=file_name(path),
@@ -57,6 +61,16 @@ def read_labelled(file: str | Path, columns: Columns, *, beside: LabelledFile | 
         notes=stream.notes,
         rejected_file=str(rejects_path) if n_rejected else None,
     )
+
+
+def read_both(
+    file: str | Path, test_file: str | Path | None, columns: Columns, *, multi_label: bool
+) -> tuple[LabelledFile, LabelledFile | None]:
+    """Read the labelled documents of a training file and, where there is one, of a test file."""
+    data = read_labelled(file, columns, multi_label=multi_label)
+    if test_file is None:
+        return data, None
+    return data, read_labelled(test_file, columns, beside=data, multi_label=multi_label)
 
 
 def rejected_path(target: Path) -> Path:

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.analysis.confidence import Floats
 from classifier.analysis.duplicates import leaked_rows
 from classifier.analysis.evaluation import Evaluation
 from classifier.analysis.evaluation import evaluate as score
+from classifier.analysis.multilabel import MultiLabelEvaluation, evaluate_multi_label, label_matrix
 from classifier.datamodels import Settings
 from classifier.errors import TrainingDataError
+from classifier.modeling.label_sets import split_labels
 from classifier.modeling.predictor import Predictor
 from classifier.reports import FIND_COLUMNS, Columns, EvaluationReport, LabelledFile
 from classifier.workflows.labelled import read_labelled
@@ -33,7 +36,8 @@ def evaluate(
 ) -> EvaluationReport:
     """Measure a stored model on a labelled file.
 
-    Rows without a label, and texts with nothing to read, are counted and left out of the metrics.
+    Texts with nothing to read, and rows without a label unless the model gives any number of them, are counted and
+    left out of the metrics.
 
     Raises
     ------
@@ -41,7 +45,7 @@ def evaluate(
         When the model or the file cannot be read, or no row has a label.
     """
     classifier = open_predictor(model, settings)
-    data = read_labelled(file, columns)
+    data = read_labelled(file, columns, multi_label=classifier.multi_label)
     with vectors_from(embeddings, classifier.contract_) as vectors:
         classifier.embedder = vectors or classifier.embedder
         measured = measure(classifier, data, progress=progress)
@@ -67,16 +71,16 @@ class Measured:
 
     Attributes
     ----------
-    evaluation : Evaluation
+    evaluation : Evaluation or MultiLabelEvaluation
         On all of them.
-    without_leaked : Evaluation or None
+    without_leaked : Evaluation, MultiLabelEvaluation or None
         Without the leaked ones; None where there are none, or no others.
     n_leaked, n_empty : int
         Leaked documents, and those that cannot be read.
     """
 
-    evaluation: Evaluation
-    without_leaked: Evaluation | None
+    evaluation: Evaluation | MultiLabelEvaluation
+    without_leaked: Evaluation | MultiLabelEvaluation | None
     n_leaked: int
     n_empty: int
 
@@ -96,18 +100,29 @@ def measure(model: Predictor, data: LabelledFile, *, progress: bool = False) -> 
     labels = [document.label or "" for document, keep in zip(data.documents, readable, strict=True) if keep]
     texts = [document.text for document, keep in zip(data.documents, readable, strict=True) if keep]
     proba = model.proba_of(texts, embeddings[readable])
-    classes = [str(label) for label in model.classes_]
-    n_unknown = len(set(labels) - set(classes))
-    if n_unknown > max(MAX_UNKNOWN_LABELS, len(classes)):
+    known = {str(label) for label in model.classes_}
+    given = {part for label in labels for part in split_labels(label)} if model.multi_label else set(labels)
+    n_unknown = len(given - known)
+    if n_unknown > max(MAX_UNKNOWN_LABELS, len(known)):
         problem = f"{data.name} has {n_unknown:,} labels that the model does not know"
         raise TrainingDataError(problem, "name the column of the labels with --label-column")
     leaked = leaked_rows(
         [document.text for document in model.documents_], texts, model.embeddings_, embeddings[readable]
     )
 
-    def on(rows: NDArray[np.bool_]) -> Evaluation:
+    def on(rows: NDArray[np.bool_]) -> Evaluation | MultiLabelEvaluation:
         kept = [label for label, keep in zip(labels, rows, strict=True) if keep]
-        return score(proba[rows], classes, kept, majority=model.majority_label())
+        return _scored(model, proba[rows], kept)
 
     without = on(~leaked) if leaked.any() and not leaked.all() else None
     return Measured(on(np.ones(len(labels), dtype=np.bool_)), without, int(leaked.sum()), int((~readable).sum()))
+
+
+def _scored(model: Predictor, proba: Floats, labels: list[str]) -> Evaluation | MultiLabelEvaluation:
+    """Measure probabilities against true labels, or sets of them joined by ``|``."""
+    classes = [str(label) for label in model.classes_]
+    if not model.multi_label:
+        return score(proba, classes, labels, majority=model.majority_label())
+    y, names = label_matrix([split_labels(label) for label in labels], classes)
+    majority = np.isin(names, split_labels(model.majority_label()))
+    return evaluate_multi_label(proba, model.given_labels(proba), names, y, majority=majority)

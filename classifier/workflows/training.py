@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from classifier.analysis.evaluation import Evaluation
+from classifier.analysis.multilabel import MultiLabelEvaluation
 from classifier.datamodels import Settings
 from classifier.embedding.embedders import DEFAULT_EMBEDDER
 from classifier.modeling.model import DocumentClassifier
 from classifier.modeling.training_data import normalise_labels as alike
 from classifier.reports import FIND_COLUMNS, Columns, LabelledFile, TrainingReport
 from classifier.storage.registry import Registry
-from classifier.workflows.labelled import read_labelled
+from classifier.workflows.labelled import read_both
 from classifier.workflows.measuring import measure
 from classifier.workflows.vectors import vectors_from
 
@@ -28,6 +29,7 @@ def train(
     embedder: str = DEFAULT_EMBEDDER,
     embeddings: str | Path | None = None,
     test_file: str | Path | None = None,
+    multi_label: bool = False,
     normalise_labels: bool = False,
     seed: int = 0,
     promote: bool = True,
@@ -51,6 +53,8 @@ def train(
         Vectors of all these documents made elsewhere, instead of an embedder.
     test_file : str, Path or None
         Labelled documents to measure on; cross-validation on the training file where None.
+    multi_label : bool
+        Whether a document may have any number of labels, joined by ``|`` or as a list, and also none.
     normalise_labels : bool
         Whether to write labels alike that differ only by case or spaces.
     seed : int
@@ -69,13 +73,12 @@ def train(
     name = name or _name_from(Path(file))
     registry = Registry(settings.models_dir)
     registry.check_name(name)
-    data = read_labelled(file, columns)
-    test = read_labelled(test_file, columns, beside=data) if test_file is not None else None
+    data, test = read_both(file, test_file, columns, multi_label=multi_label)
     if normalise_labels:
-        data, test = _with_labels_alike(data, test)
+        data, test = _with_labels_alike(data, test, multi_label=multi_label)
     read = time.perf_counter()
     with vectors_from(embeddings) as vectors:
-        model = DocumentClassifier(vectors or embedder, seed=seed, options=settings.encoder)
+        model = DocumentClassifier(vectors or embedder, seed=seed, multi_label=multi_label, options=settings.encoder)
         fit_on(model, data, progress=progress)
         fitted = time.perf_counter()
         evaluation = model.evaluation_ if test is None else _measure_on(model, test)
@@ -109,10 +112,13 @@ def fit_on(model: DocumentClassifier, data: LabelledFile, *, progress: bool) -> 
     model.facts_["data"] |= {"file": data.name, "sha256": data.sha256, "n_unlabelled": data.n_unlabelled}
 
 
-def _with_labels_alike(data: LabelledFile, test: LabelledFile | None) -> tuple[LabelledFile, LabelledFile | None]:
+def _with_labels_alike(
+    data: LabelledFile, test: LabelledFile | None, *, multi_label: bool
+) -> tuple[LabelledFile, LabelledFile | None]:
     """Write the labels of both files alike."""
     files = [file for file in (data, test) if file is not None]
-    labels = iter(alike([document.label or "" for file in files for document in file.documents]))
+    given = [document.label or "" for file in files for document in file.documents]
+    labels = iter(alike(given, multi_label=multi_label))
     changed = [
         replace(file, documents=[replace(document, label=next(labels)) for document in file.documents])
         for file in files
@@ -120,7 +126,7 @@ def _with_labels_alike(data: LabelledFile, test: LabelledFile | None) -> tuple[L
     return changed[0], changed[1] if test is not None else None
 
 
-def _measure_on(model: DocumentClassifier, test: LabelledFile) -> Evaluation:
+def _measure_on(model: DocumentClassifier, test: LabelledFile) -> Evaluation | MultiLabelEvaluation:
     """Measure on a test file, and remember the metrics."""
     evaluation = measure(model, test).evaluation
     model.facts_ |= {"metrics": evaluation.to_dict(), "measured_on": f"the test file {test.name}"}
