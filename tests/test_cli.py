@@ -30,7 +30,7 @@ from classifier.interrupts import interruptible
 N_TEST_ROWS = 25
 LONGEST_TEXT = 300
 QUESTION = "My card was charged twice for one order, please correct the payment."
-ANSWER_KEYS = {"label", "confidence", "status", "probabilities", "used_fraction", "similarity"}
+ANSWER_KEYS = {"label", "confidence", "status", "probabilities", "used_fraction", "similarity", "labels"}
 EVALUATION_KEYS = {
     *("n_documents", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval", "log_loss", "brier", "ece"),
     *("majority_accuracy", "majority_macro_f1", "per_class", "labels", "confusion", "reliability", "unknown_labels"),
