@@ -76,7 +76,7 @@ def training_lines(report: TrainingReport) -> list[str]:
         *(
             [f"Measured on {report.measured_on}:", *evaluation_lines(report.evaluation)]
             if report.evaluation
-            else ["Not measured: no label has two documents."]
+            else ["Not measured: no label has two different documents."]
         ),
         f"Time: {seconds}.",
         f"Saved in {report.model.folder}",

@@ -202,6 +202,18 @@ def test_the_interval_of_macro_f1_is_that_of_plain_resampling() -> None:
     assert found.macro_f1_interval == pytest.approx(np.percentile(scores, [2.5, 97.5]), abs=0.02)
 
 
+def test_the_interval_of_macro_f1_holds_it_with_thousands_of_tiny_labels() -> None:
+    """Labels of two documents are missing from one resample in seven, which must not move the interval away."""
+    truth = np.repeat(np.arange(400), 2)
+    rng = np.random.default_rng(0)
+    answers = np.where(rng.random(800) < 0.3, truth, rng.integers(0, 400, 800))
+    names = [f"label {number:03}" for number in range(400)]
+    found = evaluate(np.eye(400)[answers], names, [names[label] for label in truth], majority=names[0])
+    low, high = found.macro_f1_interval
+    assert low < found.macro_f1 - 0.01
+    assert high > found.macro_f1 + 0.01
+
+
 def test_evaluations_become_json() -> None:
     """Every field is a plain value that survives JSON."""
     found = measured(np.array([[0.9, 0.1], [0.2, 0.8]]), ["apple", "zucchini"]).to_dict()
@@ -239,7 +251,7 @@ def test_card_without_metrics_says_so() -> None:
     """A model that could not be measured shows no numbers."""
     data = {"n_documents": 2, "file": "", "sha256": ""}
     card = render_card("tiny", facts(metrics=None, data=data))
-    assert "Not measured: no label has two documents." in card
+    assert "Not measured: no label has two different documents." in card
     assert "2 documents, given from Python" in card
     assert "accuracy" not in card
 

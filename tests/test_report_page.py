@@ -356,7 +356,7 @@ def test_an_unmeasured_model_shows_no_figures() -> None:
     """Without metrics, page and card say that nothing is known."""
     found = facts(metrics=None, baselines=[], review=None, sets=[], learning_curve=[], learning_curve_estimate=None)
     words = words_of(found)
-    assert "no label has two documents" in words
+    assert "no label has two different documents" in words
     assert "accuracy 7" not in words
     assert "Its quality is unknown" in words
     assert "Its quality is unknown" in render_card("x", found)

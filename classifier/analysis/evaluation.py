@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,8 +61,8 @@ class Evaluation:
     accuracy, macro_f1 : float
         In [0, 1].
     accuracy_interval, macro_f1_interval : tuple of float
-        95 % intervals: Wilson's for accuracy, percentiles of 1,000 resamples for macro-F1; where no answer is wrong,
-        resamples cannot vary, and macro-F1 gets the interval of accuracy.
+        95 % intervals: Wilson's for accuracy, `resampled_interval` of 1,000 resamples for macro-F1; where no answer is
+        wrong, resamples cannot vary, and macro-F1 gets the interval of accuracy.
     log_loss : float
         Mean negative log probability of the true label, in nats.
     brier : float
@@ -105,15 +105,15 @@ class Evaluation:
         Above 300 labels, whose matrix would take megabytes, ``confusion`` is empty, and ``confused`` lists row, column
         and number of the most frequent errors instead.
         """
-        values = asdict(self)
         if len(self.labels) <= MOST_MATRIX_LABELS:
-            return values
+            return asdict(self)
+        values = asdict(replace(self, confusion=[]))
         errors = np.array(self.confusion)
         np.fill_diagonal(errors, 0)
         rows, columns = np.nonzero(errors)
         order = np.argsort(-errors[rows, columns], kind="stable")[:MOST_CONFUSED]
         triples = zip(rows[order], columns[order], errors[rows[order], columns[order]], strict=True)
-        return values | {"confusion": [], "confused": [[int(number) for number in triple] for triple in triples]}
+        return values | {"confused": [[int(number) for number in triple] for triple in triples]}
 
 
 def evaluate(
@@ -157,7 +157,7 @@ def evaluate(
         accuracy=n_correct / len(truth),
         accuracy_interval=wilson_interval(n_correct, len(truth)),
         macro_f1=_macro_f1(per_class),
-        macro_f1_interval=_macro_f1_interval(truth, answers, len(names), seed)
+        macro_f1_interval=_macro_f1_interval(truth, answers, len(names), _macro_f1(per_class), seed)
         if n_correct < len(truth)
         else wilson_interval(n_correct, len(truth)),
         log_loss=float(-np.log(_true_probability(proba, truth)).mean()),
@@ -239,8 +239,36 @@ def _macro_f1(scores: Sequence[ClassScores]) -> float:
     return float(np.mean([score.f1 for score in scores if score.n_documents + score.n_predicted]))
 
 
-def _macro_f1_interval(truth: Ints, answers: Ints, n_names: int, seed: int) -> tuple[float, float]:
-    """Resample the documents and take the 2.5th and 97.5th percentile of macro-F1."""
+def resampled_interval(resampled: Floats, value: float) -> tuple[float, float]:
+    """Return a 95 % interval of a share from what it is in resamples of the documents.
+
+    Parameters
+    ----------
+    resampled : ndarray of float64, shape (n_resamples,)
+        The share in each resample.
+    value : float
+        The share in the documents themselves.
+
+    Notes
+    -----
+    The 2.5th and 97.5th percentiles, moved by as much as the mean of the resamples is off: labels of one or two
+    documents are missing from many resamples, and a mean over labels is then too low in nearly all of them.
+
+    References
+    ----------
+    Efron and Tibshirani (1993), An Introduction to the Bootstrap, section 10.3
+
+    Examples
+    --------
+    >>> [round(bound, 3) for bound in resampled_interval(np.array([0.2, 0.3, 0.4]), 0.5)]
+    [0.405, 0.595]
+    """
+    low, high = np.percentile(resampled, [2.5, 97.5]) + (value - resampled.mean())
+    return max(0.0, min(float(low), value)), min(1.0, max(float(high), value))
+
+
+def _macro_f1_interval(truth: Ints, answers: Ints, n_names: int, value: float, seed: int) -> tuple[float, float]:
+    """Resample the documents."""
     pairs, counts = np.unique(np.stack([truth, answers]), axis=1, return_counts=True)
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(truth), counts / len(truth), size=N_RESAMPLES).astype(np.float64)
@@ -251,8 +279,7 @@ def _macro_f1_interval(truth: Ints, answers: Ints, n_names: int, seed: int) -> t
     hits = draws @ of_true.multiply(of_answer)
     present = (n_true + n_given) > 0
     f1 = np.divide(2 * hits, n_true + n_given, out=np.zeros_like(hits), where=present)
-    low, high = np.percentile(f1.sum(axis=1) / present.sum(axis=1), [2.5, 97.5])
-    return float(low), float(high)
+    return resampled_interval(f1.sum(axis=1) / present.sum(axis=1), value)
 
 
 def _true_probability(proba: Floats, truth: Ints) -> Floats:

@@ -79,7 +79,7 @@ def _paragraphs(sentences: Iterable[str]) -> Iterator[str]:
 def _metric_lines(metrics: Mapping[str, Any] | None, measured_on: str) -> list[str]:
     """Return the section on quality."""
     if metrics is None:
-        return ["## Quality", "", "Not measured: no label has two documents.", ""]
+        return ["## Quality", "", "Not measured: no label has two different documents.", ""]
     shown = [(name, word) for name, word, _ in METRICS if metrics.get(name) is not None]
     majority = [metrics.get(f"majority_{name}") for name, _ in shown]
     measured = f"{metrics['n_documents']:,} documents: " if "n_documents" in metrics else ""

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Floats, Ints, sigmoid
-from classifier.analysis.evaluation import N_RESAMPLES, ClassScores, ReliabilityBin, reliability, wilson_interval
+from classifier.analysis.evaluation import (
+    N_RESAMPLES,
+    ClassScores,
+    ReliabilityBin,
+    reliability,
+    resampled_interval,
+    wilson_interval,
+)
 from classifier.analysis.label_scales import Bools, fit_label_scales
 
 _PULL_OF_THRESHOLDS = 20.0
@@ -33,7 +40,7 @@ class MultiLabelEvaluation:
         F1 of all decisions together, and the mean of the labels' F1; labels that neither the truth nor an answer has
         are left out. 1 where there is no label at all.
     exact_match_interval, macro_f1_interval : tuple of float
-        95 % intervals: Wilson's for exact matches, percentiles of 1,000 resamples for macro-F1; where no answer is
+        95 % intervals: Wilson's for exact matches, 1,000 resamples for macro-F1; where no answer is
         wrong, macro-F1 gets the interval of exact matches.
     ece : float
         Expected calibration error of the probabilities of all labels over 15 bins of equal width, in [0, 1].
@@ -267,7 +274,7 @@ def _most_frequent(y: Bools) -> Bools:
 
 
 def _macro_f1_interval(decisions: Bools, y: Bools, seed: int) -> tuple[float, float]:
-    """Resample the documents and take the 2.5th and 97.5th percentile of macro-F1."""
+    """Resample the documents."""
     from scipy.sparse import csr_array
 
     pairs = np.packbits(np.hstack([y, decisions]), axis=1)
@@ -282,8 +289,7 @@ def _macro_f1_interval(decisions: Bools, y: Bools, seed: int) -> tuple[float, fl
         n_hits, n_either = np.asarray(draws @ hits), np.asarray(draws @ either)
         f1 = np.divide(2 * n_hits, n_either, out=np.zeros_like(n_hits), where=n_either > 0)
         found.append(f1.sum(axis=1) / np.maximum((n_either > 0).sum(axis=1), 1))
-    low, high = np.percentile(np.concatenate(found), [2.5, 97.5])
-    return float(low), float(high)
+    return resampled_interval(np.concatenate(found), macro_f1(decisions, y))
 
 
 def _log_odds(proba: Floats) -> Floats:

@@ -112,7 +112,7 @@ def quality(facts: Facts) -> str:
     """Show the metrics, and bars beside those of simpler methods."""
     metrics = facts.get("metrics")
     if not metrics:
-        return '<p class="small">Not measured: no label has two documents.</p>'
+        return '<p class="small">Not measured: no label has two different documents.</p>'
     rows = [
         (f"{word}<small>{meaning}</small>", _value(metrics, name) + interval(metrics, name))
         for name, word, meaning in METRICS

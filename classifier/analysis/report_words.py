@@ -160,7 +160,7 @@ def _quality(facts: Facts) -> str:
     metrics = facts.get("metrics")
     name = headline(metrics or {})
     if not metrics or not name:
-        return "How good it is was not measured: no label has two documents."
+        return "How good it is was not measured: no label has two different documents."
     told = {
         "accuracy": "Of documents that it had not seen, it labels {} rightly",
         "exact_match": "Of documents that it had not seen, it gives {} exactly their labels",

@@ -58,7 +58,7 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
     label_rule_ : LabelRule or None
         From which probability on a label is given; None where each document has one label.
     evaluation_ : Evaluation, MultiLabelEvaluation or None
-        Cross-validated metrics of the training documents; None where no label has two documents, and after
+        Cross-validated metrics of the training documents; None where no label has two different documents, and after
         `load`: what was stored is in ``facts_["metrics"]``.
     audit_ : Audit
         What deserves a look among the training documents; not stored but for a summary.

@@ -195,7 +195,7 @@ def model_card(facts: Mapping[str, Any]) -> str:
         ("Documents", f"{facts['data']['n_documents']:,}"),
         ("Labels", f"{len(facts['labels']):,}"),
     ]
-    measured = "Not measured: no label has two documents."
+    measured = "Not measured: no label has two different documents."
     if metrics:
         name, word = ("exact_match", "Exact") if facts.get("task") == MULTI_LABEL else ("accuracy", "Accuracy")
         low, high = metrics[f"{name}_interval"]
