@@ -204,8 +204,6 @@ def test_evaluate_as_json(shelf: Path, encoder: Embedder) -> None:  # noqa: ARG0
     assert (shown.code, shown.err) == (0, "")
     accuracy = f"{100 * found['accuracy']:.1f} %"
     assert shown.out.startswith(f"  documents    {N_TEST_ROWS}\n  accuracy     {accuracy}  (95 % int")
-        f"  documents    {N_TEST_ROWS}\n  accuracy     {100 * found['accuracy']:.1f} %  (95 % int"
-    )
     assert f"always the most frequent label: {100 * found['majority_accuracy']:.1f} %" in shown.out
     assert f"calibration error (ECE) {found['ece']:.3f}\n" in shown.out
 
