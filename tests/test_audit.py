@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cleanlab.count import num_label_issues
+from cleanlab.filter import find_label_issues
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -149,13 +151,12 @@ def test_as_many_are_suspected_as_the_confident_joint_counts(drawn: tuple[np.nda
 @given(judged())
 def test_as_many_are_suspected_as_by_cleanlab(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     """The package that accompanies the paper counts the same; with two labels, it suspects the same documents."""
-    count, filters = (pytest.importorskip(f"cleanlab.{name}") for name in ("count", "filter"))
     proba, y = drawn
     assume(len(set(y.tolist())) > 1)
     suspected = suspected_labels(proba, y)
-    assert suspected.sum() == count.num_label_issues(y, proba)
+    assert suspected.sum() == num_label_issues(y, proba)
     if proba.shape[1] == 2:
-        theirs = filters.find_label_issues(y, proba, filter_by="low_normalized_margin", n_jobs=1)
+        theirs = find_label_issues(y, proba, filter_by="low_normalized_margin", n_jobs=1)
         assert suspected.tolist() == theirs.tolist()
 
 
@@ -163,11 +164,24 @@ def test_as_many_are_suspected_as_by_cleanlab(drawn: tuple[np.ndarray, np.ndarra
 @pytest.mark.parametrize("filter_by", ["confident_learning", "prune_by_noise_rate", "both"])
 def test_suspicion_is_as_good_as_cleanlabs(n_classes: int, filter_by: str) -> None:
     """Of as many documents as it suspects itself, ours holds no fewer flipped labels."""
-    filters = pytest.importorskip("cleanlab.filter")
     proba, y, is_wrong = noisy_clusters(n_classes, 1200, 0.05, seed=5)
-    theirs = filters.find_label_issues(y, proba, filter_by=filter_by, n_jobs=1)
+    theirs = find_label_issues(y, proba, filter_by=filter_by, n_jobs=1)
     ours = np.argsort(label_quality(proba, y), kind="stable")[: theirs.sum()]
     assert is_wrong[ours].sum() >= is_wrong[theirs].sum()
+
+
+@settings(deadline=None)
+@given(judged())
+def test_all_that_another_label_fits_better_is_listed(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    """Each document is suspected, doubtful or not listed, by the quality of its label alone where texts differ."""
+    proba, y = drawn
+    names = [f"name {number}" for number in range(proba.shape[1])]
+    texts = [f"text {row}" for row in range(len(y))]
+    found = audit(texts, [names[label] for label in y], names, np.eye(len(y), dtype=np.float32), proba, y >= 0)
+    suspected, quality = suspected_labels(proba, y), label_quality(proba, y)
+    kinds = {issue.row: issue.kind for issue in found.issues}
+    assert kinds == {row: "suspected" if suspected[row] else "doubtful" for row in range(len(y)) if quality[row] < 0.5}
+    assert found.n_suspected == suspected.sum()
 
 
 def test_ties_are_not_held_against_the_given_label() -> None:

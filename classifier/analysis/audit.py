@@ -22,13 +22,14 @@ from classifier.analysis.duplicates import (
 )
 from classifier.errors import excerpt, listing
 
-ISSUE_KINDS = ("conflicting", "suspected", "near-duplicate")
+ISSUE_KINDS = ("conflicting", "suspected", "near-duplicate", "doubtful")
 FEW_DOCUMENTS = 10
 LEAST_SHARE = 0.1
 LEAST_CONFUSED = 5
 _MOST_NAMED = 5
 _NO_CLASS = -1
 _ROUNDING = 1e-6
+_EVEN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class LabelIssue:
         Its position among the documents, from 0.
     kind : str
         The strongest of `ISSUE_KINDS` that applies: an equal text has another label, held-out probabilities speak
-        for another label, or at least half of the nearly equal texts have another label.
+        clearly for another label, at least half of the nearly equal texts have another label, or another label was
+        only a little more probable, which may as well be the model's error.
     label, suggested : str
         The label it was given, and the one that most equal or nearly equal texts have or that is most probable: the
         same one where that is right and another document is wrong, empty where nothing speaks for any.
@@ -208,6 +210,7 @@ def audit(
     quality, suspected = np.ones(len(y)), np.zeros(len(y), dtype=np.bool_)
     quality[judged] = label_quality(judged_proba, judged_y)
     suspected[judged] = suspected_labels(judged_proba, judged_y)
+    doubtful = judged & (quality < _EVEN) & ~suspected
     equal, near = equal_texts(texts), near_duplicates(texts, embeddings)
     conflicts = mixed_groups(equal, labels)
     judge = _Judge(labels, classes, proba, held_out, quality)
@@ -215,7 +218,12 @@ def audit(
     n_of_label = sorted(Counter(labels).items(), key=lambda item: (item[1], item[0]))
     return Audit(
         n_documents=len(y),
-        issues=worst_first(judge.issues(conflicts, np.flatnonzero(suspected), mixed_groups(near, labels))),
+        issues=worst_first(
+            [
+                *judge.issues(conflicts, np.flatnonzero(suspected), mixed_groups(near, labels)),
+                *(judge.of_row(row, "doubtful") for row in np.flatnonzero(doubtful).tolist()),
+            ]
+        ),
         n_conflicting_texts=len(conflicts),
         n_conflicting_documents=sum(len(group.rows) for group in conflicts),
         n_repeated=len(y) - len(set(zip(equal.tolist(), labels, strict=True))),
@@ -244,19 +252,20 @@ class _Judge:
         in_conflict = {row for group in conflicts for row in group.rows}
         for group in conflicts:
             yield from self._of_group(group, "conflicting", "the same text is also labelled")
-        yield from map(self._of_row, suspected.tolist())
+        for row in suspected.tolist():
+            yield self.of_row(row, "suspected")
         for group in similar:
             for issue in self._of_group(group, "near-duplicate", "a nearly equal text is labelled"):
                 if issue.row not in in_conflict and group.share(issue.label) <= 0.5:
                     yield issue
 
-    def _of_row(self, row: int) -> LabelIssue:
+    def of_row(self, row: int, kind: str) -> LabelIssue:
         """Say what probabilities say."""
         best = int(self.proba[row].argmax())
         label, suggested = self.labels[row], self.classes[best]
         percent = min(round(100 * self.proba[row, best]), 99)
         reason = f"given {excerpt(label)}, {percent} % sure it is {excerpt(suggested)}"
-        return LabelIssue(row, "suspected", label, suggested, float(self.quality[row]), reason)
+        return LabelIssue(row, kind, label, suggested, float(self.quality[row]), reason)
 
     def _of_group(self, group: MixedGroup, kind: str, words: str) -> Iterator[LabelIssue]:
         """Say of each document which other labels its group has."""
@@ -328,7 +337,7 @@ def suspected_labels(proba: Floats, y: Ints) -> Mask:
     n_wrong = _n_off_diagonal(proba, y)
     if not n_wrong:
         return np.zeros(len(y), dtype=np.bool_)
-    return np.asarray((quality <= np.partition(quality, n_wrong - 1)[n_wrong - 1]) & (quality < 0.5))
+    return np.asarray((quality <= np.partition(quality, n_wrong - 1)[n_wrong - 1]) & (quality < _EVEN))
 
 
 def _n_off_diagonal(proba: Floats, y: Ints) -> int:
