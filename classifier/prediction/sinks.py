@@ -82,6 +82,25 @@ class StreamSink:
 
 
 @contextmanager
+def written_whole(target: Path | IO[Any]) -> Iterator[FileSink | StreamSink]:
+    """Give a sink whose file appears when the block ends, or not at all when it fails.
+
+    Raises
+    ------
+    OutputError
+        When the target cannot be written.
+    """
+    with one_sentence(str(target) if isinstance(target, Path) else "standard output"):
+        sink = FileSink(target) if isinstance(target, Path) else StreamSink(target)
+        try:
+            yield sink
+            sink.commit()
+        except BaseException:
+            sink.discard()
+            raise
+
+
+@contextmanager
 def one_sentence(target: str) -> Iterator[None]:
     """Turn what the operating system says into an `OutputError`."""
     try:

@@ -16,7 +16,7 @@ from classifier.embedding.embedders import DEFAULT_EMBEDDER
 from classifier.errors import TrainingDataWarning
 from classifier.modeling.held_out import HeldOut
 from classifier.modeling.model import DocumentClassifier
-from classifier.prediction.sinks import FileSink, one_sentence
+from classifier.prediction.sinks import written_whole
 from classifier.reports import FIND_COLUMNS, Columns, LabelledFile
 from classifier.workflows.labelled import read_both, require_other_file
 from classifier.workflows.training import fit_on
@@ -147,20 +147,14 @@ def _share_right(held_out: HeldOut) -> float | None:
 def _write(path: Path, found: Audit, documents: Sequence[Document], data: LabelledFile) -> None:
     """Write the rows to look at, whole or not at all."""
     rows = {document.id: document.row for document in data.documents}
-    with one_sentence(str(path)):
-        sink = FileSink(path)
-        try:
-            writer = csv.writer(sink, quoting=csv.QUOTE_ALL, lineterminator="\n")
-            writer.writerow(ISSUE_COLUMNS)
-            for issue in found.issues:
-                document = documents[issue.row]
-                number = rows.get(document.id, document.row)
-                cells = [issue.label, issue.suggested, issue.kind, f"{issue.quality:.4f}", issue.reason, document.text]
-                writer.writerow([number, document.id, *(_storable(cell) for cell in cells)])
-            sink.commit()
-        except BaseException:
-            sink.discard()
-            raise
+    with written_whole(path) as sink:
+        writer = csv.writer(sink, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerow(ISSUE_COLUMNS)
+        for issue in found.issues:
+            document = documents[issue.row]
+            number = rows.get(document.id, document.row)
+            cells = [issue.label, issue.suggested, issue.kind, f"{issue.quality:.4f}", issue.reason, document.text]
+            writer.writerow([number, document.id, *(_storable(cell) for cell in cells)])
 
 
 def _storable(cell: str) -> str:

@@ -23,7 +23,7 @@ from classifier.analysis.tradeoffs import Comparison, Tradeoff, mark_front, reco
 from classifier.datamodels import EncoderOptions, Settings
 from classifier.errors import CacheWarning, OutputError
 from classifier.modeling.comparison import DEFAULT_EMBEDDERS, Measured, Sample, draw_sample, identify, measure_embedder
-from classifier.prediction.sinks import FileSink, one_sentence
+from classifier.prediction.sinks import FileSink, one_sentence, written_whole
 from classifier.reports import FIND_COLUMNS, Columns
 from classifier.workflows.labelled import read_labelled
 
@@ -226,14 +226,8 @@ def _require_writable(page: Path, source: Path) -> None:
 
 def _write(page: Path, text: str) -> None:
     """Write the page whole or not at all."""
-    with one_sentence(str(page)):
-        sink = FileSink(page)
-        try:
-            sink.write(text)
-            sink.commit()
-        except BaseException:
-            sink.discard()
-            raise
+    with written_whole(page) as sink:
+        sink.write(text)
 
 
 @contextmanager

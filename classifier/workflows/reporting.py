@@ -11,7 +11,7 @@ from classifier.analysis.report_page import render_report
 from classifier.analysis.report_words import not_shown, summary_sentences
 from classifier.datamodels import Settings
 from classifier.errors import BundleRefusedError, OutputError
-from classifier.prediction.sinks import FileSink, StreamSink, one_sentence
+from classifier.prediction.sinks import written_whole
 from classifier.storage.bundle import read_manifest
 from classifier.storage.registry import Registry
 
@@ -97,11 +97,5 @@ def _write(target: Path | IO[Any], text: str, folder: Path) -> None:
     """Write the page whole or not at all, and never into the model, which a further file would spoil."""
     if isinstance(target, Path) and Path(os.path.realpath(target)).is_relative_to(os.path.realpath(folder)):
         raise OutputError(target, "a model's folder holds its own files and no others", "choose another folder")
-    with one_sentence(str(target) if isinstance(target, Path) else "standard output"):
-        sink = FileSink(target) if isinstance(target, Path) else StreamSink(target)
-        try:
-            sink.write(text)
-            sink.commit()
-        except BaseException:
-            sink.discard()
-            raise
+    with written_whole(target) as sink:
+        sink.write(text)
