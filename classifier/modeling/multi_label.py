@@ -18,6 +18,7 @@ from classifier.modeling.folds import ALWAYS_IN_TRAINING, FOLDS_OF_MANY, MANY_DO
 from classifier.modeling.head import LexicalWeights, LinearHead
 from classifier.modeling.label_solvers import fit_logistic_all, fit_margins_all
 from classifier.modeling.lexical import Lexicon, SparseRows, fit_lexicon, restricted
+from classifier.modeling.progress import Step, silent
 from classifier.modeling.race import BOTH, DENSE, INVERSE_REGULARISATION, LEXICAL, Refit
 from classifier.modeling.solvers import Weights, in_threads, undisturbed_solvers
 
@@ -114,6 +115,7 @@ def fit_multi_label(
     groups: Ints | None = None,
     seed: int = 0,
     refit: Refit | None = None,
+    step: Step = silent,
 ) -> MultiLabelFit:
     """Train one linear head for all labels on embeddings and words; everything is chosen by cross-validation.
 
@@ -130,6 +132,8 @@ def fit_multi_label(
         Decides the folds.
     refit : callable or None
         For an embedder that learns from texts, see `fit_hybrid`.
+    step : callable
+        Called at the beginning of each step with a few words for it.
 
     Returns
     -------
@@ -143,15 +147,17 @@ def fit_multi_label(
     the result is one linear head.
     """
     folds = stratify(y, FOLDS_OF_MANY if len(y) > MANY_DOCUMENTS else N_FOLDS, seed, groups)
+    step("counting words")
     lexicon, rows = fit_lexicon(texts, n_classes=y.shape[1])
     with undisturbed_solvers():
         if (folds == ALWAYS_IN_TRAINING).all():
             return _unmeasured(embeddings, lexicon, rows, y, folds)
-        halves = {DENSE: _race_dense(embeddings, y, folds, refit)}
+        halves = {DENSE: _race_dense(embeddings, y, folds, refit, step)}
         if len(lexicon):
-            halves[LEXICAL], n_columns = _race_lexical(rows, len(lexicon.words), y, folds, halves[DENSE].scores)
+            halves[LEXICAL], n_columns = _race_lexical(rows, len(lexicon.words), y, folds, halves[DENSE].scores, step)
             if n_columns < len(lexicon):
                 lexicon = Lexicon(lexicon.words, (), lexicon.idf[:n_columns])
+        step("all documents")
         trained = _train(embeddings, rows.matrix()[:, : len(lexicon)], y, [half.c for half in halves.values()])
     held_out = folds != ALWAYS_IN_TRAINING
     scores, truth = [half.scores[held_out] for half in halves.values()], y[held_out]
@@ -186,9 +192,10 @@ def fit_logistic_multi_label(
     groups: Ints | None = None,
     seed: int = 0,
     refit: Refit | None = None,
+    step: Step = silent,
 ) -> MultiLabelFit:
     """Train one logistic regression per label on the embeddings alone; see `fit_multi_label` for the parameters."""
-    return fit_multi_label(embeddings, y, texts=[""] * len(y), groups=groups, seed=seed, refit=refit)
+    return fit_multi_label(embeddings, y, texts=[""] * len(y), groups=groups, seed=seed, refit=refit, step=step)
 
 
 MULTI_LABEL_HEADS: dict[str, Callable[..., MultiLabelFit]] = {
@@ -270,7 +277,7 @@ def _dealt_out(counts: NDArray[np.int32], sizes: Ints, n_folds: int) -> Ints:
     return folds
 
 
-def _race_dense(embeddings: Embeddings, y: Bools, folds: Ints, refit: Refit | None) -> _Half:
+def _race_dense(embeddings: Embeddings, y: Bools, folds: Ints, refit: Refit | None, step: Step) -> _Half:
     """Follow the regularisation path in all folds at once until the held-out loss turns up."""
     parts = [folds != fold for fold in range(int(folds.max()) + 1)]
     by_fold = [embeddings if refit is None else refit(part) for part in parts]
@@ -278,6 +285,7 @@ def _race_dense(embeddings: Embeddings, y: Bools, folds: Ints, refit: Refit | No
     held_out = folds != ALWAYS_IN_TRAINING
     candidates: list[_Half] = []
     for c in INVERSE_REGULARISATION:
+        step(f"{DENSE}, C = {c:g}")
         solutions = in_threads(
             [
                 partial(fit_logistic_all, found[part], y[part], c, start=start)
@@ -296,7 +304,7 @@ def _race_dense(embeddings: Embeddings, y: Bools, folds: Ints, refit: Refit | No
 
 
 def _race_lexical(
-    rows: SparseRows, n_words: int, y: Bools, folds: Ints, dense: NDArray[np.float32]
+    rows: SparseRows, n_words: int, y: Bools, folds: Ints, dense: NDArray[np.float32], step: Step
 ) -> tuple[_Half, int]:
     """Try kinds of terms and regularisations in one fold, beside the dense half, and the best of them in all folds."""
     by_fold = [restricted(rows, folds != fold, n_words).matrix() for fold in range(int(folds.max()) + 1)]
@@ -307,6 +315,7 @@ def _race_lexical(
         path: list[float] = []
         start: Weights | None = None
         for c in LEXICAL_INVERSE_REGULARISATION:
+            step(f"{name}, C = {c:g}")
             scores, start = _held_out_margins(by_fold[0][:, :n_columns], y, first, c, start)
             entrant = _entrant(f"{DENSE} and {name}", c, [dense[first], scores], y[first])
             candidates.append((entrant, name, n_columns, scores))
@@ -317,6 +326,7 @@ def _race_lexical(
     scores = np.zeros_like(dense)
     scores[first] = found
     for fold in range(1, len(by_fold)):
+        step(f"{name}, part {fold + 1} of {len(by_fold)}")
         scores[folds == fold], _ = _held_out_margins(by_fold[fold][:, :n_columns], y, folds == fold, best.c)
     marked = (replace(entrant, chosen=entrant is best) for entrant, *_ in candidates)
     alone = _entrant(name, best.c, [scores[held_out]], y[held_out])

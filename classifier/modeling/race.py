@@ -17,6 +17,7 @@ from classifier.modeling.head import LexicalWeights, LinearHead
 from classifier.modeling.learning_curve import LearningPoint, learning_curve
 from classifier.modeling.lexical import Lexicon, SparseRows, fit_lexicon, restricted
 from classifier.modeling.priors import LabelPriors, LabelTrust
+from classifier.modeling.progress import Step, silent
 from classifier.modeling.solvers import Weights, fit_margins, in_threads, undisturbed_solvers
 from classifier.modeling.task import Scores, Task, weighted_sum
 
@@ -116,6 +117,7 @@ def fit_logistic(
     seed: int = 0,
     refit: Refit | None = None,
     priors: LabelPriors | None = None,
+    step: Step = silent,
 ) -> HeadFit:
     """Train multinomial logistic regression on the embeddings alone; see `fit_hybrid` for the parameters.
 
@@ -129,7 +131,9 @@ def fit_logistic(
     ----------
     Breiman et al. (1984), Classification and Regression Trees, section 3.4.3 (the one-standard-error rule)
     """
-    return _fit_dense(Task.of(embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors))
+    return _fit_dense(
+        Task.of(embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors, step=step)
+    )
 
 
 def fit_hybrid(
@@ -141,6 +145,7 @@ def fit_hybrid(
     seed: int = 0,
     refit: Refit | None = None,
     priors: LabelPriors | None = None,
+    step: Step = silent,
 ) -> HeadFit:
     """Train one linear head on embeddings and words; shares, regularisation and confidence by cross-validation.
 
@@ -162,6 +167,8 @@ def fit_hybrid(
     priors : LabelPriors or None
         What the labels say by themselves. As far as the documents agree, it is trained on as well; the more documents
         a label has, the less.
+    step : callable
+        Called at the beginning of each step with a few words for it.
 
     Returns
     -------
@@ -176,9 +183,10 @@ def fit_hybrid(
     calibrated, too. A half that does not help gets the factor 0. `Task` says what is different for very few documents
     and for very many classes.
     """
-    task = Task.of(embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors)
+    task = Task.of(embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors, step=step)
     if task.is_huge:
         return _fit_dense(task)
+    task.step("counting words")
     lexicon, rows = fit_lexicon(task.texts, n_classes=task.n_classes)
     if not len(lexicon):
         return _fit_dense(task)
@@ -189,10 +197,12 @@ def fit_hybrid(
         if n_columns < len(lexicon):
             lexicon, rows = Lexicon(lexicon.words, (), lexicon.idf[:n_columns]), _first_columns(rows, n_columns)
         halves = {DENSE: dense, LEXICAL: lexical}
+        task.step("all documents")
         trained = _train(task, rows.matrix(), halves)
         fitted = _measured(task, trained, halves, lexicon)
         if not task.n_folds:
             return fitted
+        task.step("fewer documents")
         first = replace(task, embeddings=by_fold[0])
         known = restricted(rows, task.folds != 0, len(lexicon.words)).matrix()
         return replace(fitted, learning_curve=_curve(first, known, halves))
@@ -253,6 +263,7 @@ def _race_dense(task: Task, by_fold: Sequence[Embeddings]) -> _Half:
     solvers = [task.solver(found, part) for found, part in zip(by_fold, parts, strict=True)]
     candidates: list[tuple[Scores, Entrant, float]] = []
     for c in INVERSE_REGULARISATION if task.may_race else (task.default_c,):
+        task.step(f"{DENSE}, C = {c:g}")
         scores = np.zeros((len(task.y), task.n_classes), dtype=np.float32)
         solutions = in_threads([partial(solver, c) for solver in solvers])
         for found, part, (coef, intercept) in zip(by_fold, parts, solutions, strict=True):
@@ -284,8 +295,10 @@ def _race_lexical(task: Task, rows: SparseRows, n_words: int, dense: Scores) -> 
         coef, intercept = fit_margins(matrix[part], task.y[part], task.weights[part], c, seed=task.seed)
         return np.asarray(matrix[~part] @ coef + intercept, dtype=np.float32)
 
-    first = task.folds == 0
-    found = [scores_of(0, n_columns, c) for _, n_columns, c in tried]
+    first, found = task.folds == 0, []
+    for name, n_columns, c in tried:
+        task.step(f"{name}, C = {c:g}")
+        found.append(scores_of(0, n_columns, c))
     entrants = [
         _entrant(f"{DENSE} and {name}", c, _best_sum([dense[first], scores], task.y[first]), task.y[first])
         for (name, _, c), scores in zip(tried, found, strict=True)
@@ -295,6 +308,7 @@ def _race_lexical(task: Task, rows: SparseRows, n_words: int, dense: Scores) -> 
     scores = np.zeros_like(dense)
     scores[first] = found[best]
     for fold in range(1, task.n_folds):
+        task.step(f"{name}, part {fold + 1} of {task.n_folds}")
         scores[task.folds == fold] = scores_of(fold, n_columns, c)
     alone = _entrant(name, c, scores[task.held_out], task.y[task.held_out])
     marked = (replace(entrant, chosen=row == best) for row, entrant in enumerate(entrants))

@@ -15,6 +15,7 @@ from classifier.embedding.contract import Embeddings
 from classifier.modeling.folds import ALWAYS_IN_TRAINING, FOLDS_OF_MANY, MANY_DOCUMENTS, N_FOLDS, assign_folds
 from classifier.modeling.folds import class_weights as weigh
 from classifier.modeling.priors import FADED, LabelPriors, LabelTrust
+from classifier.modeling.progress import Step, silent
 from classifier.modeling.solvers import LogisticPath, Weights
 
 Mask = NDArray[np.bool_]
@@ -49,6 +50,8 @@ class Task:
     seed : int
     refit : callable or None
         Takes a mask of rows and gives the embeddings of all rows by an embedder that learned from those documents.
+    step : callable
+        Takes a few words at the beginning of each step.
     trust : LabelTrust or None
         How far the names of labels are trusted; None where they were not given.
 
@@ -75,6 +78,7 @@ class Task:
     n_documents: int
     seed: int
     refit: Callable[[Mask], Embeddings] | None
+    step: Step = silent
     trust: LabelTrust | None = None
 
     @classmethod
@@ -88,10 +92,11 @@ class Task:
         seed: int,
         refit: Callable[[Mask], Embeddings] | None,
         priors: LabelPriors | None,
+        step: Step,
     ) -> Self:
         """Assign folds and weights to documents, and put the texts of labels behind them as far as they are trusted."""
         folds = assign_folds(y, FOLDS_OF_MANY if len(y) > MANY_DOCUMENTS else N_FOLDS, seed, groups)
-        task = cls(embeddings, texts, y, weigh(y, int(y.max()) + 1), folds, len(y), seed, refit)
+        task = cls(embeddings, texts, y, weigh(y, int(y.max()) + 1), folds, len(y), seed, refit, step)
         return task if priors is None else task._with(priors)
 
     def _with(self, priors: LabelPriors) -> Self:
