@@ -70,6 +70,8 @@ class TrainingReport:
         What `evaluation` was measured on.
     evaluation : Evaluation or None
         None where nothing could be held out.
+    label_names : str
+        How far the model relies on the names of its labels, in a sentence.
     notes, warnings : tuple of str
         What was chosen while reading; what was noticed in the data.
     rejected_file : str or None
@@ -85,6 +87,7 @@ class TrainingReport:
     n_rejected: int
     measured_on: str
     evaluation: Evaluation | None
+    label_names: str
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     rejected_file: str | None

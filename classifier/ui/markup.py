@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from classifier.analysis.label_words import why_not_measured
 from classifier.datamodels import STATUS_EMPTY, STATUS_OUT_OF_SCOPE, STATUS_UNSURE, Neighbor, Prediction, Rejection
 
 VERY_SURE, FAIRLY_SURE = 0.9, 0.6
@@ -169,7 +170,7 @@ def model_card(facts: Mapping[str, Any]) -> str:
         ("Documents", f"{facts['data']['n_documents']:,}"),
         ("Labels", f"{len(facts['labels']):,}"),
     ]
-    measured = "Not measured: no label has two documents."
+    measured = f"Not measured: {why_not_measured(facts)}."
     if metrics:
         low, high = metrics["accuracy_interval"]
         rows.append(("Accuracy", f"{percentage(metrics['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from classifier.analysis.duplicates import leaked_rows
 from classifier.analysis.evaluation import Evaluation
 from classifier.analysis.evaluation import evaluate as score
+from classifier.analysis.label_words import is_labels_only
 from classifier.datamodels import Settings
 from classifier.errors import TrainingDataError
 from classifier.modeling.predictor import Predictor
@@ -101,13 +103,14 @@ def measure(model: Predictor, data: LabelledFile, *, progress: bool = False) -> 
     if n_unknown > max(MAX_UNKNOWN_LABELS, len(classes)):
         problem = f"{data.name} has {n_unknown:,} labels that the model does not know"
         raise TrainingDataError(problem, "name the column of the labels with --label-column")
+    majority = max(classes, key=Counter(labels).__getitem__) if is_labels_only(model.facts_) else model.majority_label()
     leaked = leaked_rows(
         [document.text for document in model.documents_], texts, model.embeddings_, embeddings[readable]
     )
 
     def on(rows: NDArray[np.bool_]) -> Evaluation:
         kept = [label for label, keep in zip(labels, rows, strict=True) if keep]
-        return score(proba[rows], classes, kept, majority=model.majority_label())
+        return score(proba[rows], classes, kept, majority=majority)
 
     without = on(~leaked) if leaked.any() and not leaked.all() else None
     return Measured(on(np.ones(len(labels), dtype=np.bool_)), without, int(leaked.sum()), int((~readable).sum()))
