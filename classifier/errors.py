@@ -161,7 +161,7 @@ class UnknownLabelError(UnknownNameError):
         self.name, self.allowed = label, tuple(classes)
         ClassifierError.__init__(
             self,
-            f"{source}: it describes {excerpt(label)}, but the labels are {listing(self.allowed, 20)}; "
+            f"{source}: it names {excerpt(label)}, but the labels are {listing(self.allowed, 20)}; "
             f"write it like one of them, or leave it out.{nearest(label, self.allowed)}",
         )
 
