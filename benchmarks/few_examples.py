@@ -1,12 +1,12 @@
 """Measure what the names of labels add to a few examples, on public data sets.
 
-Usage: python benchmarks/few_examples.py FOLDER [--sets banking77,snips7] [--examples 1,2,5,8] [--draws 5]
+Usage: python benchmarks/few_examples.py FOLDER [--sets banking77,snips7] [--examples 1,2,5,8] [--draws 5] [--numbers]
 
 FOLDER holds one folder for each data set, with ``train.csv`` and ``test.csv`` of the columns ``text`` and ``label``.
 Each draw takes as many training documents of each label at random; accuracy is on the whole test split. *ours* is
 ``DocumentClassifier().fit``, *names alone* is ``DocumentClassifier().fit_labels``. The baseline is scikit-learn's
 ``LogisticRegression()`` at its defaults, without and with the readable name of each label as one more document. All see
-the same vectors.
+the same vectors. With ``--numbers`` labels are called ``1``, ``2``, …, which say nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import argparse
 import csv
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--examples", default="1,2,5,8")
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--numbers", action="store_true")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", TrainingDataWarning)
     embedder = load_embedder()
@@ -55,6 +56,8 @@ def main() -> None:
     found: dict[int, list[NDArray[np.float64]]] = {size: [] for size in sizes}
     for name in arguments.sets.split(","):
         train, test = (read(arguments.folder / name / f"{split}.csv", embedder) for split in ("train", "test"))
+        if arguments.numbers:
+            train, test = numbered(train, test)
         alone = DocumentClassifier(embedder).fit_labels(sorted(set(train.labels)))
         by_names = accuracy(alone.proba_of(test.texts, test.embeddings), alone, test)
         for size in sizes:
@@ -72,6 +75,15 @@ def read(path: Path, embedder: Embedder) -> Split:
         rows = list(csv.DictReader(stream))
     texts = [row["text"] for row in rows]
     return Split(texts, np.array([row["label"] for row in rows], dtype=object), embedder.encode(texts))
+
+
+def numbered(train: Split, test: Split) -> tuple[Split, Split]:
+    """Call labels by numbers."""
+    number = {label: str(row) for row, label in enumerate(sorted(set(train.labels)), start=1)}
+    train, test = (
+        replace(one, labels=np.array([number[label] for label in one.labels], dtype=object)) for one in (train, test)
+    )
+    return train, test
 
 
 def draw(train: Split, size: int, seed: int) -> Split:

@@ -235,3 +235,11 @@ def test_the_sample_descriptions_fit_the_sample_data(shelf: Settings, encoder: E
     assert set(model.facts_["label_names"]["described"]) == set(model.classes_) == labels
     assert report.evaluation is not None
     assert report.evaluation.accuracy_interval[0] > 2 * report.evaluation.majority_accuracy
+
+
+def test_the_readme_of_the_data_lists_the_descriptions() -> None:
+    """Rows and columns of the sample descriptions are those that the README names."""
+    with (DATA / "ticket_labels.csv").open(encoding="utf-8", newline="") as stream:
+        header, *rows = csv.reader(stream, strict=True)
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    assert f"| `ticket_labels.csv` | {len(rows)} | `{','.join(header)}` |" in readme
