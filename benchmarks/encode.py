@@ -27,7 +27,7 @@ from processes import Run, run
 from classifier import DocumentClassifier, load_embedder
 from classifier.datamodels import EncoderOptions
 from classifier.embedding.cache import CachedEmbedder, VectorCache
-from classifier.embedding.contract import Embedder, Embeddings
+from classifier.embedding.contract import Embedder, Embeddings, LookUp
 from classifier.embedding.engine import openvino_multiplies_bf16, processor_name, usable_cores
 
 ENGINES = [("torch", "f32"), ("torch", "bf16"), ("openvino", "f32"), ("openvino", "bf16"), ("openvino", "int8")]
@@ -190,7 +190,7 @@ class Counting:
         return self._embedder.encode(texts, progress=progress)
 
 
-class Known:
+class Known(LookUp):
     """An embedder whose vectors were computed before."""
 
     def __init__(self, embedder: Embedder, texts: Sequence[str], vectors: Embeddings) -> None:

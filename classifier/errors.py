@@ -8,6 +8,7 @@
     │   └── ColumnError (LookupError)
     ├── OutputError (OSError)                  a result cannot be written
     ├── UnknownNameError (KeyError)            a name that is not in a table of names
+    │   └── UnknownLabelError                  a label that is described, and that is none of the labels
     ├── OptionError (ValueError)               a number that an option cannot take
     ├── TrainingDataError (ValueError)         documents that no classifier can be trained on
     ├── NotTextError (TypeError)               something else than a list of strings is to be read
@@ -17,6 +18,7 @@
     │   ├── UntrustedEmbedderError             the folder would run code or unpickle
     │   ├── EmbedderChangedError               weights differ from the ones that were promised
     │   ├── UnfittedEmbedderError              it must see the training texts first
+    │   ├── LabelTextsError                    it cannot read the names of labels
     │   └── ContractMismatchError              two kinds of vectors would meet
     └── StorageError (ValueError)
         ├── BundleRefusedError                 damaged, foreign, newer or hostile bundle
@@ -152,6 +154,18 @@ class UnknownNameError(ClassifierError, KeyError):
         )
 
 
+class UnknownLabelError(UnknownNameError):
+    """A description of something that is none of the labels."""
+
+    def __init__(self, label: str, classes: Iterable[str], source: object = "descriptions") -> None:
+        self.name, self.allowed = label, tuple(classes)
+        ClassifierError.__init__(
+            self,
+            f"{source}: it names {excerpt(label)}, but the labels are {listing(self.allowed, 20)}; "
+            f"write it like one of them, or leave it out.{nearest(label, self.allowed)}",
+        )
+
+
 class OptionError(ClassifierError, ValueError):
     """A number that an option cannot take."""
 
@@ -235,6 +249,13 @@ class UnfittedEmbedderError(EmbedderError):
             f"The embedder {excerpt(name, 80)} learns from the training texts; train a model with it, "
             "or call its fit(texts), and embed with the result."
         )
+
+
+class LabelTextsError(EmbedderError):
+    """An embedder that cannot embed the names or descriptions of labels."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}; {remedy}.")
 
 
 class ContractMismatchError(EmbedderError):

@@ -71,6 +71,8 @@ class TrainingReport:
         What `evaluation` was measured on.
     evaluation : Evaluation, MultiLabelEvaluation or None
         None where nothing could be held out.
+    label_names : str
+        How far the model relies on the names of its labels, in a sentence.
     notes, warnings : tuple of str
         What was chosen while reading; what was noticed in the data.
     rejected_file : str or None
@@ -86,6 +88,7 @@ class TrainingReport:
     n_rejected: int
     measured_on: str
     evaluation: Evaluation | MultiLabelEvaluation | None
+    label_names: str
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     rejected_file: str | None

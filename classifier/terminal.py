@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from classifier.analysis.label_words import NOT_HELD_OUT, names_sentence
 from classifier.analysis.metric_names import METRICS, SHARES
 from classifier.datamodels import STATUS_EMPTY, STATUS_OUT_OF_SCOPE, STATUS_UNSURE, Neighbor, Prediction
 
@@ -70,13 +71,17 @@ def training_lines(report: TrainingReport) -> list[str]:
     ]
     seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report.seconds.items())
     promoted = "" if report.model.promoted else " (not promoted)"
+    learned = f"{report.n_documents:,} documents with {report.n_labels} labels"
+    if not report.n_documents:
+        learned = f"the names of {report.n_labels} labels, without a document"
     return [
-        f"Trained {report.model.reference}{promoted} on {report.n_documents:,} documents with {report.n_labels} labels"
+        f"Trained {report.model.reference}{promoted} on {learned}"
         + (f"; left out: {', '.join(left_out)}." if left_out else "."),
+        *([report.label_names] if report.label_names else []),
         *(
             [f"Measured on {report.measured_on}:", *evaluation_lines(report.evaluation)]
             if report.evaluation
-            else ["Not measured: no label has two different documents."]
+            else [f"Not measured: {NOT_HELD_OUT if report.n_documents else 'there is no document'}."]
         ),
         f"Time: {seconds}.",
         f"Saved in {report.model.folder}",
@@ -206,6 +211,7 @@ def facts_lines(model: ModelVersion, facts: Mapping[str, Any]) -> list[str]:
         f"{model.reference}{' (promoted)' if model.promoted else ''}",
         f"  trained   {facts['created']} on {facts['data']['n_documents']:,} documents",
         f"  labels    {len(labels)}: {', '.join(labels[:20])}{' …' if len(labels) > 20 else ''}",
+        *([f"  names     {names_sentence(facts)}"] if names_sentence(facts) else []),
         f"  quality   {quality}",
         f"  encoder   {facts['contract']['model_id']}",
         *(f"  noticed   {warning}" for warning in facts["warnings"]),

@@ -38,7 +38,7 @@ EVALUATION_KEYS = {
 LEFT_OUT_KEYS = {"n_unlabelled", "n_empty", "n_rejected", "rejected_file", "n_leaked", "without_leaked"}
 TRAINING_KEYS = {
     *("model", "n_documents", "n_labels", "n_unlabelled", "n_rejected", "measured_on", "evaluation"),
-    *("notes", "warnings", "rejected_file", "seconds"),
+    *("label_names", "notes", "warnings", "rejected_file", "seconds"),
 }
 BATCH_KEYS = {"source", "output", "model", "counts", "rejected_file", "notes", "min_confidence", "seconds"}
 COUNT_KEYS = {"n_rows", "n_predicted", "n_rejected", "statuses", "labels"}

@@ -40,7 +40,11 @@ def in_workspace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("document", "n_commands", "product"),
-    [("README.md", 10, "inbox.csv"), ("docs/embeddings.md", 8, "inbox.vectors.parquet")],
+    [
+        ("README.md", 10, "inbox.csv"),
+        ("docs/embeddings.md", 8, "inbox.vectors.parquet"),
+        ("docs/few_documents.md", 4, "first.csv"),
+    ],
 )
 def test_commands_run(in_workspace: Path, document: str, n_commands: int, product: str) -> None:
     """Every ``classifier`` line of a page runs, in order, and ends with 0."""
@@ -53,7 +57,10 @@ def test_commands_run(in_workspace: Path, document: str, n_commands: int, produc
     assert (in_workspace / "output" / product).is_file()
 
 
-@pytest.mark.parametrize(("document", "printed"), [("README.md", "delivery"), ("docs/embeddings.md", "")])
+@pytest.mark.parametrize(
+    ("document", "printed"),
+    [("README.md", "delivery"), ("docs/embeddings.md", ""), ("docs/few_documents.md", "machine_fault")],
+)
 def test_python_runs(in_workspace: Path, document: str, printed: str) -> None:
     """The Python snippets of a page run as they stand."""
     snippets = blocks((ROOT / document).read_text(encoding="utf-8"), "python")

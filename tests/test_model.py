@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FakeEmbedder
+from conftest import SMALL_TEXTS, FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone, is_classifier
@@ -283,13 +283,14 @@ def test_same_seed_same_model(small_model: DocumentClassifier) -> None:
     assert again.evaluation_ == small_model.evaluation_
 
 
-def test_renaming_labels_renames_answers(small_model: DocumentClassifier) -> None:
-    """Other names, in another order, give the same probabilities under the new names."""
+def test_renaming_labels_renames_answers() -> None:
+    """Where documents are enough, other names in another order give the same probabilities under the new names."""
     new = {"garden": "z outdoors", "kitchen": "m cooking", "workshop": "a tools"}
-    texts = [document.text for document in small_model.documents_]
-    labels = [new[str(document.label)] for document in small_model.documents_]
-    renamed = DocumentClassifier(FakeEmbedder()).fit(texts, labels)
-    for old_answer, new_answer in zip(small_model.classify(texts), renamed.classify(texts), strict=True):
+    rows = [(f"{text} {number}", label) for label in new for text in SMALL_TEXTS[label] for number in range(7)]
+    texts, labels = [text for text, _ in rows], [label for _, label in rows]
+    model = DocumentClassifier(FakeEmbedder()).fit(texts, labels)
+    renamed = DocumentClassifier(FakeEmbedder()).fit(texts, [new[label] for label in labels])
+    for old_answer, new_answer in zip(model.classify(texts), renamed.classify(texts), strict=True):
         for name, probability in old_answer.probabilities.items():
             assert new_answer.probabilities[new[name]] == pytest.approx(probability, abs=1e-3)
 

@@ -91,7 +91,7 @@ def test_descriptions_speak_for_their_labels() -> None:
     """A description takes the place of a name, a blank one does not, and one of a strange label is refused."""
     assert prior_texts(["a_b", "c"], {"c": " What c stands for. "}) == ("a b", "What c stands for.")
     assert prior_texts(["a_b", "c"], {"c": "  "}) == prior_texts(["a_b", "c"]) == ("a b", "c")
-    with pytest.raises(UnknownNameError, match=r"no label 'cc'.*Did you mean 'c'"):
+    with pytest.raises(UnknownNameError, match=r"it names 'cc', but the labels are 'a_b', 'c'.*Did you mean 'c'"):
         prior_texts(["a_b", "c"], {"cc": "A slip."})
 
 

@@ -66,7 +66,9 @@ def test_vectors_are_written_with_ids_checksums_and_contract(asked: str, dtype: 
 
 @pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8", "binary"])
 def test_a_model_of_vectors_answers_like_one_that_embeds(dtype: str) -> None:
-    """Training and predicting from vectors gives what embedding on the spot gives."""
+    """Training and predicting from vectors gives what embedding on the spot gives, where names of labels are idle."""
+    rows = [f"{text} {number},{label}" for label, texts in SMALL_TEXTS.items() for text in texts for number in range(7)]
+    Path("train.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
     run("embed", "train.csv", "-o", "t.parquet", "--embedder", "fake:x", "--dtype", dtype)
     run("embed", "new.csv", "-o", "n.parquet", "--embedder", "fake:x", "--dtype", dtype)
     run("train", "train.csv", "--embeddings", "t.parquet", "--name", "shared")

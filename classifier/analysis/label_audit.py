@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from classifier.analysis.audit import FEW_DOCUMENTS, Audit, LabelIssue, audit, suspected_labels, worst_first
+from classifier.analysis.audit import audit, suspected_labels, worst_first
 from classifier.analysis.confidence import Floats
 from classifier.analysis.duplicates import Mask, Vectors
+from classifier.analysis.issues import FEW_DOCUMENTS, Audit, LabelIssue
 from classifier.analysis.label_scales import Bools
 from classifier.errors import excerpt
 

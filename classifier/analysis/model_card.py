@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from classifier.analysis.label_words import is_labels_only, names_sentence, why_not_measured
 from classifier.analysis.metric_names import METRICS
 from classifier.analysis.report_words import (
     Facts,
@@ -40,6 +41,9 @@ def render_card(title: str, facts: Facts) -> str:
         Markdown.
     """
     contract, data = facts["contract"], facts["data"]
+    source = f"{' ' if data['file'] else ', '}{source_of(facts)}"
+    if is_labels_only(facts):
+        source = f", only labels {source_of(facts)}"
     checksum = f", SHA-256 `{_plain(data['sha256'])[:16]}…`" if data["sha256"] else ""
     version = _plain(facts["libraries"]["document-classifier"])
     lines = [
@@ -47,17 +51,15 @@ def render_card(title: str, facts: Facts) -> str:
         *_paragraphs(summary_sentences(title, facts)),
         "",
         f"- Trained: {_plain(facts['created'])} by document-classifier {version}",
-        f"- Data: {data['n_documents']:,} documents{' ' if data['file'] else ', '}{_plain(source_of(facts))}{checksum}",
+        f"- Data: {data['n_documents']:,} documents{_plain(source)}{checksum}",
         (
             f"- Encoder: {_plain(contract['model_id'])}, {_plain(contract['dimension'])} dimensions, window "
             f"{_plain(contract['max_tokens'])} tokens; longer texts are read whole, window by window"
         ),
-        (
-            f"- Head: {_plain(facts['head'])}, C = {facts['inverse_regularisation']:g}, "
-            f"temperature {facts['temperature']:.3f}"
-        ),
+        f"- Head: {_head(facts)}",
+        *([f"- Names of labels: {_plain(names_sentence(facts))}"] if names_sentence(facts) else []),
         "",
-        *_metric_lines(facts.get("metrics"), facts.get("measured_on", "")),
+        *_metric_lines(facts),
         *_method_lines(facts),
         *_review_lines(facts),
         *_more_lines(facts),
@@ -76,10 +78,19 @@ def _paragraphs(sentences: Iterable[str]) -> Iterator[str]:
         yield from ("", _plain(sentence))
 
 
-def _metric_lines(metrics: Mapping[str, Any] | None, measured_on: str) -> list[str]:
+def _head(facts: Facts) -> str:
+    """Say what kind of head it is."""
+    if is_labels_only(facts):
+        return "the label whose name or description is most similar"
+    numbers = f"C = {facts['inverse_regularisation']:g}, temperature {facts['temperature']:.3f}"
+    return f"{_plain(facts['head'])}, {numbers}"
+
+
+def _metric_lines(facts: Facts) -> list[str]:
     """Return the section on quality."""
+    metrics, measured_on = facts.get("metrics"), facts.get("measured_on", "")
     if metrics is None:
-        return ["## Quality", "", "Not measured: no label has two different documents.", ""]
+        return ["## Quality", "", f"Not measured: {why_not_measured(facts)}.", ""]
     shown = [(name, word) for name, word, _ in METRICS if metrics.get(name) is not None]
     majority = [metrics.get(f"majority_{name}") for name, _ in shown]
     measured = f"{metrics['n_documents']:,} documents: " if "n_documents" in metrics else ""

@@ -10,6 +10,7 @@ import numpy as np
 
 from classifier.analysis import report_figures as figures
 from classifier.analysis.html import bounds, escaped, percent, prose, shortened, table
+from classifier.analysis.label_words import is_labels_only, names_sentence, why_not_measured
 from classifier.analysis.metric_names import METRICS, SHARES
 from classifier.analysis.report_words import (
     Facts,
@@ -40,7 +41,7 @@ def data(facts: Facts) -> str:
     n_unlabelled = found.get("n_unlabelled")
     rows = [
         ("Trained", f"{day_of(facts)} by document-classifier {_version(facts)}"),
-        ("Learned from", documents_of(facts)),
+        ("Learned from", documents_of(facts).rstrip(",")),
         ("Without a label", f"{n_unlabelled:,} rows, left out" if n_unlabelled else ""),
         ("Its checksum", f"SHA-256 {found['sha256']}" if found.get("sha256") else ""),
         ("Encoder", _encoder(contract)),
@@ -49,13 +50,17 @@ def data(facts: Facts) -> str:
         ("Words it reads", f"{n_words:,}" if n_words else ""),
     ]
     terms = "".join(f"<dt>{term}</dt><dd>{escaped(value)}</dd>" for term, value in rows if value)
+    names = names_sentence(facts)
+    spoken = f'<p class="small">{escaped(names)}</p>' if names else ""
     noticed = _sentences(facts.get("warnings") or ())
     told = f'<p class="small">Noticed in the training documents:</p>{noticed}' if noticed else ""
-    return f'<dl class="terms">{terms}</dl>{told}'
+    return f'<dl class="terms">{terms}</dl>{spoken}{told}'
 
 
 def _head(facts: Facts) -> str:
     """Say what kind of head it is, and its numbers."""
+    if is_labels_only(facts):
+        return "the label whose name or description is most similar"
     numbers = (("inverse_regularisation", "C = {:g}"), ("temperature", "temperature {:.3f}"), ("seed", "seed {}"))
     told = [written.format(facts[name]) for name, written in numbers if facts.get(name) is not None]
     return ", ".join([str(facts["head"]), *told]) if facts.get("head") else ""
@@ -112,7 +117,7 @@ def quality(facts: Facts) -> str:
     """Show the metrics, and bars beside those of simpler methods."""
     metrics = facts.get("metrics")
     if not metrics:
-        return '<p class="small">Not measured: no label has two different documents.</p>'
+        return f'<p class="small">Not measured: {why_not_measured(facts)}.</p>'
     rows = [
         (f"{word}<small>{meaning}</small>", _value(metrics, name) + interval(metrics, name))
         for name, word, meaning in METRICS

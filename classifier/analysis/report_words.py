@@ -11,6 +11,7 @@ from typing import Any
 
 from classifier.analysis.abstention import TARGETS
 from classifier.analysis.html import bounds
+from classifier.analysis.label_words import is_labels_only, why_not_measured
 from classifier.datamodels import MULTI_LABEL
 from classifier.errors import excerpt, listing
 
@@ -73,6 +74,8 @@ def source_of(facts: Facts) -> str:
 
 def documents_of(facts: Facts) -> str:
     """Say how many documents a model was trained on, and where they came from."""
+    if is_labels_only(facts):
+        return f"the names of labels {source_of(facts)} alone, without any document,"
     n_documents = (facts.get("data") or {}).get("n_documents")
     return f"documents {source_of(facts)}" if n_documents is None else f"{n_documents:,} documents {source_of(facts)}"
 
@@ -160,7 +163,7 @@ def _quality(facts: Facts) -> str:
     metrics = facts.get("metrics")
     name = headline(metrics or {})
     if not metrics or not name:
-        return "How good it is was not measured: no label has two different documents."
+        return f"How good it is was not measured: {why_not_measured(facts)}."
     told = {
         "accuracy": "Of documents that it had not seen, it labels {} rightly",
         "exact_match": "Of documents that it had not seen, it gives {} exactly their labels",
@@ -205,7 +208,12 @@ def _aimed(row: Mapping[str, Any], aim: float | None) -> str:
 def _limits(facts: Facts) -> Iterator[str]:
     """Yield first what holds for every model, then what is this one's own."""
     yield "Do not use it alone for decisions about people, or where one wrong answer does harm: a person decides there."
-    yield "A confidence is a calibrated probability for texts like the training documents; it says nothing of others."
+    if is_labels_only(facts):
+        yield "Its confidence is not calibrated: there was no document to learn from how often it is right."
+    else:
+        yield (
+            "A confidence is a calibrated probability for texts like the training documents; it says nothing of others."
+        )
     if facts.get("task") == MULTI_LABEL:
         yield "A text that fits no label gets none; whether it resembles the training documents at all is not judged."
     elif facts.get("scope") is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +29,24 @@ from classifier.cli.options import (
     settings_of,
 )
 from classifier.cli.output import finish, print_notes, show
-from classifier.reports import Columns, EvaluationReport
+from classifier.reports import Columns, EvaluationReport, TrainingReport
+
+Name = Annotated[str | None, typer.Option(help="Name of the model [the file's name].")]
+EmbedderName = Annotated[
+    str, typer.Option(help="default, a model by name or folder, static, lsa, word-vectors:FILE; see the docs.")
+]
+LabelDescriptions = Annotated[
+    str | None, typer.Option(help="File that says what the labels stand for, in the columns label and description.")
+]
+LabelsOnly = Annotated[
+    bool, typer.Option("--labels-only", help="Train without documents: FILE lists labels, .txt or as above.")
+]
+TestFile = Annotated[str | None, typer.Option(help="Labelled file to measure on [cross-validation on FILE].")]
+NormaliseLabels = Annotated[
+    bool, typer.Option("--normalise-labels", help="Write labels alike that differ only by case or spaces.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Decides the cross-validation folds.")]
+Promote = Annotated[bool, typer.Option(help="Let NAME mean the new version from now on.")]
 
 
 def train(
@@ -35,24 +54,20 @@ def train(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     id_column: IdColumn = None,
-    name: Annotated[str | None, typer.Option(help="Name of the model [the file's name].")] = None,
-    embedder: Annotated[
-        str, typer.Option(help="default, a model by name or folder, static, lsa, word-vectors:FILE; see the docs.")
-    ] = "default",
+    name: Name = None,
+    embedder: EmbedderName = "default",
     embeddings: Vectors = None,
-    test_file: Annotated[
-        str | None, typer.Option(help="Labelled file to measure on [cross-validation on FILE].")
-    ] = None,
+    label_descriptions: LabelDescriptions = None,
+    labels_only: LabelsOnly = False,
+    test_file: TestFile = None,
     multi_label: MultiLabel = False,
-    normalise_labels: Annotated[
-        bool, typer.Option("--normalise-labels", help="Write labels alike that differ only by case or spaces.")
-    ] = False,
+    normalise_labels: NormaliseLabels = False,
     models_dir: ModelsDir = None,
     backend: Backend = "auto",
     precision: Precision = "auto",
     use_cache: UseCache = True,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the cross-validation folds.")] = 0,
-    promote: Annotated[bool, typer.Option(help="Let NAME mean the new version from now on.")] = True,
+    seed: Seed = 0,
+    promote: Promote = True,
     encoding: Encoding = None,
     as_json: AsJson = False,
 ) -> None:
@@ -61,26 +76,46 @@ def train(
 
     if embeddings is not None and embedder != "default":
         raise typer.BadParameter("give either --embedder or --embeddings")
+    of_documents: dict[str, Any] = {
+        "embeddings": embeddings,
+        "label_descriptions": label_descriptions,
+        "multi_label": multi_label,
+        "normalise_labels": normalise_labels,
+    }
+    if labels_only:
+        _require_none(of_documents | ({} if test_file else {"text_column": text_column, "id_column": id_column}))
     with input_path(file) as path:
-        report = workflows.train(
+        report = (workflows.train_on_labels if labels_only else partial(workflows.train, **of_documents))(
             path,
             settings_of(models_dir, backend, precision, use_cache),
             columns=Columns(text_column, label_column, id_column, encoding),
             name=name,
             embedder=embedder,
-            embeddings=embeddings,
             test_file=test_file,
-            multi_label=multi_label,
-            normalise_labels=normalise_labels,
             seed=seed,
             promote=promote,
             progress=sys.stderr.isatty(),
         )
+    _show_training(report, as_json)
+
+
+def _show_training(report: TrainingReport, as_json: bool) -> None:
+    """Print what came of training, and end with the exit code that belongs to it."""
     print_notes(report.notes)
     values = asdict(report)
     values["model"] = {"name": report.model.name, "version": report.model.version, "folder": str(report.model.folder)}
     show(terminal.training_lines(report), values, as_json)
     finish(report.n_rejected, report.rejected_file)
+
+
+def _require_none(options: Mapping[str, str | bool | None]) -> None:
+    """Refuse options that would have no effect without documents."""
+    for name, value in options.items():
+        if value:
+            flag = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(
+                f"{flag} has no effect with --labels-only, as there are no documents; leave it out"
+            )
 
 
 def evaluate(

@@ -169,6 +169,10 @@ class HasState(Protocol):
         """Return what it learned, as named arrays; `load_embedder` takes them back."""
 
 
+class LookUp:
+    """What an embedder inherits that has vectors of certain texts, such as those in a file, and can make no others."""
+
+
 class Recipe(ABC):
     """An embedder that must see the training texts before it can embed; until then it refuses to.
 

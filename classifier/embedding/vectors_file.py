@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.embedding.contract import EmbeddingContract, Embeddings
+from classifier.embedding.contract import EmbeddingContract, Embeddings, LookUp
 from classifier.embedding.quantization import DTYPES, Packed, are_close, first_flaw, pack, unpack
 from classifier.errors import EmbedderError, FileMissingError, FileProblemError, OutputError, excerpt, listing, lookup
 from classifier.files import sync_path
@@ -183,7 +183,7 @@ def read_contract(path: Path) -> EmbeddingContract:
         return contract
 
 
-class VectorsFile:
+class VectorsFile(LookUp):
     """An embedder that looks up vectors in a file, by the checksum of each text.
 
     Opening it checks every vector and copies all of them, as they are stored, into a nameless temporary file that is

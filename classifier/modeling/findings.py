@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from classifier.analysis.abstention import cost_table, risk_coverage
-from classifier.analysis.audit import Audit, audit
+from classifier.analysis.audit import audit
 from classifier.analysis.confidence import Floats, Ints
 from classifier.analysis.conformal import conformal_thresholds, nonconformity, prediction_sets, set_summary
 from classifier.analysis.evaluation import Evaluation, evaluate, score_answers, wilson_interval
+from classifier.analysis.issues import Audit
 from classifier.analysis.multilabel import MultiLabelEvaluation
 from classifier.analysis.scope import fit_scope, leave_out_similarity
 from classifier.datamodels import SINGLE_LABEL

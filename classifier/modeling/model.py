@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -12,17 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from classifier.analysis.audit import Audit
 from classifier.analysis.evaluation import Evaluation
+from classifier.analysis.issues import NOTHING_TO_AUDIT, Audit
 from classifier.analysis.multilabel import MultiLabelEvaluation
-from classifier.embedding.contract import Embeddings, HasState, Recipe
+from classifier.embedding.contract import Embedder, Embeddings, HasState, Recipe
 from classifier.embedding.embedders import load_embedder
-from classifier.errors import TrainingDataError, TrainingDataWarning, lookup
-from classifier.modeling import persistence
+from classifier.errors import MultiLabelError, TrainingDataError, TrainingDataWarning, lookup
+from classifier.modeling import label_texts, persistence
 from classifier.modeling.findings import Findings, findings
+from classifier.modeling.held_out import HeldOut
 from classifier.modeling.label_findings import label_findings, label_rule
+from classifier.modeling.label_texts import LabelTexts
 from classifier.modeling.multi_label import MULTI_LABEL_HEADS
 from classifier.modeling.predictor import Predictor
+from classifier.modeling.priors import names_only_head, require_described
+from classifier.modeling.progress import Step, steps_shown
 from classifier.modeling.race import HEADS, Refit
 from classifier.modeling.training_data import Label, TrainingData, check_training_data
 
@@ -75,7 +80,7 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
     facts_ : dict
         What is stored with the model beside its arrays, such as its data and metrics; JSON values only.
     seconds_ : dict of str to float
-        Wall time of each stage of `fit`; not stored.
+        Wall time of each stage of training; not stored.
 
     Examples
     --------
@@ -88,9 +93,15 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
     audit_: Audit
 
     def fit(
-        self, texts: Sequence[str], labels: Sequence[Label], *, ids: Sequence[str] | None = None, progress: bool = False
+        self,
+        texts: Sequence[str],
+        labels: Sequence[Label],
+        *,
+        ids: Sequence[str] | None = None,
+        descriptions: Mapping[str, str] | None = None,
+        progress: bool = False,
     ) -> Self:
-        """Train on labelled texts.
+        """Train on labelled texts, and on what the labels say by themselves as far as the texts agree.
 
         Parameters
         ----------
@@ -101,6 +112,8 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
             joined by ``|`` or as a sequence.
         ids : sequence of str or None
             Names by which `similar` gives the documents back; row numbers from 1 where None.
+        descriptions : mapping of str to str, or None
+            Sentences that say what a label stands for, by label; its readable name speaks for a label without one.
         progress : bool, default=False
             Show a bar on stderr.
 
@@ -114,15 +127,16 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         TrainingDataError
             When there are fewer than two labels, or texts and labels differ in number.
         EmbedderError
-            When the embedder cannot be loaded.
+            When the embedder cannot be loaded, or cannot read the descriptions.
         UnknownNameError
-            When there is no such head.
+            When there is no such head, or something else than a label of these texts is described.
         """
         started = time.perf_counter()
-        lookup(HEADS, self.head, "head")
-        if not isinstance(self.seed, int) or self.seed < 0:
-            raise TrainingDataError(f"The seed is {self.seed!r}", "give a whole number from 0")
+        self._check_parameters()
         data = check_training_data(texts, labels, ids, multi_label=self.multi_label)
+        if self.multi_label and descriptions:
+            raise MultiLabelError("Describing labels", "leave the descriptions out")
+        require_described(descriptions or {}, data.classes)
         embedder = load_embedder(self.embedder, self.options) if isinstance(self.embedder, str) else self.embedder
         loaded = time.perf_counter()
         recipe = embedder if isinstance(embedder, Recipe) else None
@@ -134,8 +148,109 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         data, embeddings = data.without_blank(embeddings)
         for message in data.warnings:
             warnings.warn(message, TrainingDataWarning, stacklevel=2)
-        refit = None if recipe is None or not recipe.learns_words else _refit(recipe, data.texts, self.seed)
-        found = self._fit_labels(data, embeddings, refit) if self.multi_label else self._fit(data, embeddings, refit)
+        names = label_texts.read(embedder, data, descriptions)
+        refit = _refit(recipe, [*data.texts, *names.texts], len(data.texts), self.seed)
+        with steps_shown("training the head", shown=progress) as step:
+            if self.multi_label:
+                found = self._fit_any_number(data, embeddings, refit, step)
+            else:
+                found = self._fit_one(data, embeddings, refit, names, step)
+        self._keep(data, embedder, embeddings, found)
+        self.seconds_ = {
+            "loading the encoder": loaded - started,
+            "embedding": embedded - loaded,
+            "training the head": time.perf_counter() - embedded,
+        }
+        return self
+
+    def fit_labels(self, labels: Sequence[str], *, descriptions: Mapping[str, str] | None = None) -> Self:
+        """Train without any document, on the readable names or the descriptions of labels alone.
+
+        A text then gets the label whose name or description it resembles most. The confidence of that is not
+        calibrated, and nothing is measured: `fit` is better as soon as there are a few documents.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            Two or more, each once.
+        descriptions : mapping of str to str, or None
+            Sentences that say what a label stands for, by label; its readable name speaks for a label without one.
+
+        Returns
+        -------
+        DocumentClassifier
+            Itself; `documents_` holds one text for each label, under the label as its id.
+
+        Raises
+        ------
+        TrainingDataError
+            When there are fewer than two labels, or one is blank or comes twice.
+        EmbedderError
+            When the embedder cannot be loaded, or cannot read texts before it has learned from documents.
+        MultiLabelError
+            When a document may have any number of labels.
+        UnknownNameError
+            When there is no such head, or something else than one of the labels is described.
+        """
+        started = time.perf_counter()
+        self._check_parameters()
+        if self.multi_label:
+            raise MultiLabelError("Training on labels alone", "give labelled documents to fit")
+        data = label_texts.check_labels(labels, descriptions)
+        embedder = load_embedder(self.embedder, self.options) if isinstance(self.embedder, str) else self.embedder
+        label_texts.require_reader(embedder)
+        loaded = time.perf_counter()
+        embeddings = embedder.encode(data.texts)
+        data = label_texts.with_unread_named(data, embeddings)
+        for message in data.warnings:
+            warnings.warn(message, TrainingDataWarning, stacklevel=2)
+        self.head_, self.lexicon_, self.label_rule_ = names_only_head(embeddings), None, None
+        self.document_labels_, self.label_matrix_ = data.y, None
+        facts = label_texts.facts_of_labels_alone(descriptions)
+        self._keep(data, embedder, embeddings, Findings(None, NOTHING_TO_AUDIT, HeldOut.never(len(data.texts)), facts))
+        self.seconds_ = {"loading the encoder": loaded - started, "embedding": time.perf_counter() - loaded}
+        return self
+
+    def _check_parameters(self) -> None:
+        """Refuse a head or a seed that there is not."""
+        lookup(HEADS, self.head, "head")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise TrainingDataError(f"The seed is {self.seed!r}", "give a whole number from 0")
+
+    def _fit_one(
+        self, data: TrainingData, embeddings: Embeddings, refit: Refit | None, names: LabelTexts, step: Step
+    ) -> Findings:
+        """Train a head that gives each document one label."""
+        fitted = HEADS[self.head](
+            embeddings,
+            data.y,
+            texts=data.texts,
+            groups=data.groups,
+            seed=self.seed,
+            refit=refit,
+            priors=names.priors,
+            step=step,
+        )
+        self.head_, self.lexicon_, self.label_rule_ = fitted.head, fitted.lexicon, None
+        self.document_labels_, self.label_matrix_ = data.y, None
+        step("audit")
+        found = findings(data, embeddings, fitted, seed=self.seed)
+        return replace(found, facts=found.facts | {"label_names": names.facts(fitted.trust)})
+
+    def _fit_any_number(self, data: TrainingData, embeddings: Embeddings, refit: Refit | None, step: Step) -> Findings:
+        """Train a head that gives each document any number of labels."""
+        y = data.label_matrix
+        fitted = MULTI_LABEL_HEADS[self.head](
+            embeddings, y, texts=data.texts, groups=data.groups, seed=self.seed, refit=refit, step=step
+        )
+        rule = label_rule(fitted, y)
+        self.head_, self.lexicon_, self.label_rule_ = fitted.head, fitted.lexicon, rule
+        self.document_labels_, self.label_matrix_ = np.zeros(len(y), dtype=np.intp), y
+        step("audit")
+        return label_findings(data, embeddings, fitted, rule, seed=self.seed)
+
+    def _keep(self, data: TrainingData, embedder: Embedder, embeddings: Embeddings, found: Findings) -> None:
+        """Keep what the head was trained on, and what is known of it."""
         self.classes_ = np.array(data.classes, dtype=object)
         self._embedder = embedder
         self.contract_ = embedder.contract
@@ -144,31 +259,7 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         self.warnings_ = data.warnings
         self.evaluation_, self.audit_, self.held_out_ = found.evaluation, found.audit, found.held_out
         self.facts_ = {"head": self.head, "seed": self.seed, **found.facts}
-        self.seconds_ = {
-            "loading the encoder": loaded - started,
-            "embedding": embedded - loaded,
-            "training the head": time.perf_counter() - embedded,
-        }
         self.__dict__.pop("_index", None)
-        return self
-
-    def _fit(self, data: TrainingData, embeddings: Embeddings, refit: Refit | None) -> Findings:
-        """Train a head that gives each document one label."""
-        fitted = HEADS[self.head](embeddings, data.y, texts=data.texts, groups=data.groups, seed=self.seed, refit=refit)
-        self.head_, self.lexicon_, self.label_rule_ = fitted.head, fitted.lexicon, None
-        self.document_labels_, self.label_matrix_ = data.y, None
-        return findings(data, embeddings, fitted, seed=self.seed)
-
-    def _fit_labels(self, data: TrainingData, embeddings: Embeddings, refit: Refit | None) -> Findings:
-        """Train a head that gives each document any number of labels."""
-        y = data.label_matrix
-        fitted = MULTI_LABEL_HEADS[self.head](
-            embeddings, y, texts=data.texts, groups=data.groups, seed=self.seed, refit=refit
-        )
-        rule = label_rule(fitted, y)
-        self.head_, self.lexicon_, self.label_rule_ = fitted.head, fitted.lexicon, rule
-        self.document_labels_, self.label_matrix_ = np.zeros(len(y), dtype=np.intp), y
-        return label_findings(data, embeddings, fitted, rule, seed=self.seed)
 
     def save(self, folder: str | Path) -> Path:
         """Write the model as a new folder, whole or not at all, and return it.
@@ -186,11 +277,14 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         return hasattr(self, "head_")
 
 
-def _refit(recipe: Recipe, texts: Sequence[str], seed: int) -> Refit:
-    """Embed all texts by what a recipe learns from some of them."""
+def _refit(recipe: Recipe | None, texts: Sequence[str], n_documents: int, seed: int) -> Refit | None:
+    """Embed all texts by what a recipe learns from some of the first ones; None for what learns no words."""
+    if recipe is None or not recipe.learns_words:
+        return None
 
     def embed(part: NDArray[np.bool_]) -> Embeddings:
-        embedder, _ = recipe.fit([text for text, learned in zip(texts, part, strict=True) if learned], seed=seed)
+        learned = [text for text, is_learned in zip(texts[:n_documents], part, strict=True) if is_learned]
+        embedder, _ = recipe.fit(learned, seed=seed)
         return embedder.encode(texts)
 
     return embed

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Floats, Ints
+from classifier.analysis.label_words import trust_sentence
 from classifier.embedding.contract import Embeddings
-from classifier.errors import UnknownNameError
+from classifier.errors import TrainingDataError, UnknownLabelError, excerpt
 from classifier.modeling.head import LinearHead
 
 FADED = 50
@@ -45,15 +46,17 @@ class LabelTrust:
 
     def __str__(self) -> str:
         """Say it in a sentence."""
-        found = (
-            f"The names of the labels alone give {self.accuracy:.0%} of the training documents the right label "
-            f"({self.chance:.0%} by chance)"
-        )
-        if not self.share:
-            return f"{found}: they are not used."
-        if not any(self.weights):
-            return f"{found}; every label has {FADED} documents or more, so they are not needed."
-        return f"{found}: each counts as up to {max(self.weights):.1f} documents, fewer where a label has more of them."
+        return trust_sentence(self.to_dict())
+
+    def to_dict(self) -> dict[str, float]:
+        """Return accuracy, chance, share and the largest weight, and how many documents make names needless."""
+        return {
+            "accuracy": self.accuracy,
+            "chance": self.chance,
+            "share": self.share,
+            "largest_weight": max(self.weights),
+            "needed_below": FADED,
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,14 +132,39 @@ def prior_texts(classes: Sequence[str], descriptions: Mapping[str, str] | None =
 
     Raises
     ------
-    UnknownNameError
+    UnknownLabelError
         When a label is described that is not among the classes.
     """
     described = descriptions or {}
-    for label in described:
-        if label not in classes:
-            raise UnknownNameError(label, "label", classes)
+    require_described(described, classes)
     return tuple(described.get(label, "").strip() or readable_name(label) for label in classes)
+
+
+def require_described(descriptions: Mapping[str, str], classes: Sequence[str], source: object = "descriptions") -> None:
+    """Refuse a description of what is none of the classes.
+
+    Parameters
+    ----------
+    descriptions : mapping of str to str
+    classes : sequence of str
+        All labels.
+    source : object, default='descriptions'
+        Where the descriptions stand, such as the name of a file; the message begins with it.
+
+    Raises
+    ------
+    UnknownLabelError
+        Naming the first such label and the nearest of the classes.
+    TrainingDataError
+        When a description is no string.
+    """
+    known = set(classes)
+    for label, text in descriptions.items():
+        if label not in known:
+            raise UnknownLabelError(str(label), classes, source)
+        if not isinstance(text, str):
+            problem = f"The description of {excerpt(label)} is of type {type(text).__name__}"
+            raise TrainingDataError(problem, "give strings only")
 
 
 def readable_name(label: str) -> str:

@@ -81,9 +81,9 @@ def choose_columns(
         raise FileProblemError(table.source, problem, "name two columns")
     taken = {name for name in named.values() if name is not None}
     free = [column for column in table.columns if column not in taken]
-    label = _known(free, LABEL_NAMES) if label_column is None else label_column
-    identifier = _known(free, ID_NAMES) if id_column is None else id_column
-    text = _known(free, TEXT_NAMES) if text_column is None else text_column
+    label = usual_column(free, LABEL_NAMES) if label_column is None else label_column
+    identifier = usual_column(free, ID_NAMES) if id_column is None else id_column
+    text = usual_column(free, TEXT_NAMES) if text_column is None else text_column
     if text is None:
         text = _wordiest(table, _without(free, label, identifier))
     if text is None:
@@ -101,7 +101,7 @@ def _without(columns: Iterable[str], *taken: str | None) -> list[str]:
     return [column for column in columns if column not in taken]
 
 
-def _known(columns: Sequence[str], names: Sequence[str]) -> str | None:
+def usual_column(columns: Sequence[str], names: Sequence[str]) -> str | None:
     """Return the column with the first of the usual names, preferring the exact spelling."""
     folded = {column.strip().casefold(): column for column in reversed(columns)}
     exact = next((name for name in names if name in columns), None)

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from classifier.analysis.label_words import why_not_measured
 from classifier.datamodels import (
     MULTI_LABEL,
     STATUS_EMPTY,
@@ -195,7 +196,7 @@ def model_card(facts: Mapping[str, Any]) -> str:
         ("Documents", f"{facts['data']['n_documents']:,}"),
         ("Labels", f"{len(facts['labels']):,}"),
     ]
-    measured = "Not measured: no label has two different documents."
+    measured = f"Not measured: {why_not_measured(facts)}."
     if metrics:
         name, word = ("exact_match", "Exact") if facts.get("task") == MULTI_LABEL else ("accuracy", "Accuracy")
         low, high = metrics[f"{name}_interval"]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from classifier.workflows.comparing import compare
     from classifier.workflows.explaining import explain
     from classifier.workflows.labelled import read_labelled, rejected_path
+    from classifier.workflows.labels_only import train_on_labels
     from classifier.workflows.measuring import evaluate
     from classifier.workflows.models import delete_model, list_models, promote_model, show_model
     from classifier.workflows.opening import load, open_predictor
@@ -43,6 +44,7 @@ _HOMES = {
     "show_model": "models",
     "similar": "predicting",
     "train": "training",
+    "train_on_labels": "labels_only",
 }
 __all__ = [
     "audit",
@@ -67,6 +69,7 @@ __all__ = [
     "show_model",
     "similar",
     "train",
+    "train_on_labels",
 ]
 
 

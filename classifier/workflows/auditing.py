@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from classifier.analysis.audit import Audit
 from classifier.analysis.duplicates import leaked_rows
+from classifier.analysis.issues import Audit
 from classifier.datamodels import Document, Settings
 from classifier.embedding.embedders import DEFAULT_EMBEDDER
 from classifier.errors import TrainingDataWarning

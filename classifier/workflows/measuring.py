@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from classifier.analysis.confidence import Floats
 from classifier.analysis.duplicates import leaked_rows
 from classifier.analysis.evaluation import Evaluation
 from classifier.analysis.evaluation import evaluate as score
+from classifier.analysis.label_words import is_labels_only
 from classifier.analysis.multilabel import MultiLabelEvaluation, evaluate_multi_label, label_matrix
 from classifier.datamodels import Settings
 from classifier.errors import TrainingDataError
@@ -106,23 +108,24 @@ def measure(model: Predictor, data: LabelledFile, *, progress: bool = False) -> 
     if n_unknown > max(MAX_UNKNOWN_LABELS, len(known)):
         problem = f"{data.name} has {n_unknown:,} labels that the model does not know"
         raise TrainingDataError(problem, "name the column of the labels with --label-column")
+    majority = Counter(labels).most_common(1)[0][0] if is_labels_only(model.facts_) else model.majority_label()
     leaked = leaked_rows(
         [document.text for document in model.documents_], texts, model.embeddings_, embeddings[readable]
     )
 
     def on(rows: NDArray[np.bool_]) -> Evaluation | MultiLabelEvaluation:
         kept = [label for label, keep in zip(labels, rows, strict=True) if keep]
-        return _scored(model, proba[rows], kept)
+        return _scored(model, proba[rows], kept, majority)
 
     without = on(~leaked) if leaked.any() and not leaked.all() else None
     return Measured(on(np.ones(len(labels), dtype=np.bool_)), without, int(leaked.sum()), int((~readable).sum()))
 
 
-def _scored(model: Predictor, proba: Floats, labels: list[str]) -> Evaluation | MultiLabelEvaluation:
+def _scored(model: Predictor, proba: Floats, labels: list[str], majority: str) -> Evaluation | MultiLabelEvaluation:
     """Measure probabilities against true labels, or sets of them joined by ``|``."""
     classes = [str(label) for label in model.classes_]
     if not model.multi_label:
-        return score(proba, classes, labels, majority=model.majority_label())
+        return score(proba, classes, labels, majority=majority)
     y, names = label_matrix([split_labels(label) for label in labels], classes)
-    majority = np.isin(names, split_labels(model.majority_label()))
-    return evaluate_multi_label(proba, model.given_labels(proba), names, y, majority=majority)
+    always = np.isin(names, split_labels(majority))
+    return evaluate_multi_label(proba, model.given_labels(proba), names, y, majority=always)

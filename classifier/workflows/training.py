@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from classifier.analysis.evaluation import Evaluation
+from classifier.analysis.label_words import names_sentence
 from classifier.analysis.multilabel import MultiLabelEvaluation
 from classifier.datamodels import Settings
 from classifier.embedding.embedders import DEFAULT_EMBEDDER
+from classifier.errors import MultiLabelError
 from classifier.modeling.model import DocumentClassifier
 from classifier.modeling.training_data import normalise_labels as alike
 from classifier.reports import FIND_COLUMNS, Columns, LabelledFile, TrainingReport
 from classifier.storage.registry import Registry
+from classifier.workflows.descriptions import read_descriptions
 from classifier.workflows.labelled import read_both
 from classifier.workflows.measuring import measure
 from classifier.workflows.vectors import vectors_from
@@ -28,6 +32,7 @@ def train(
     name: str | None = None,
     embedder: str = DEFAULT_EMBEDDER,
     embeddings: str | Path | None = None,
+    label_descriptions: str | Path | None = None,
     test_file: str | Path | None = None,
     multi_label: bool = False,
     normalise_labels: bool = False,
@@ -51,6 +56,8 @@ def train(
         What turns texts into vectors.
     embeddings : str, Path or None
         Vectors of all these documents made elsewhere, instead of an embedder.
+    label_descriptions : str, Path or None
+        What the labels stand for, see `read_descriptions`; their names speak for themselves where None.
     test_file : str, Path or None
         Labelled documents to measure on; cross-validation on the training file where None.
     multi_label : bool
@@ -70,18 +77,20 @@ def train(
         When a file cannot be read, nothing can be learned from it, or the model cannot be stored.
     """
     started = time.perf_counter()
-    name = name or _name_from(Path(file))
+    name = name or name_from(Path(file))
     registry = Registry(settings.models_dir)
     registry.check_name(name)
-    data, test = read_both(file, test_file, columns, multi_label=multi_label)
-    if normalise_labels:
-        data, test = _with_labels_alike(data, test, multi_label=multi_label)
+    if multi_label and label_descriptions is not None:
+        raise MultiLabelError("A file of descriptions", "leave it out, or --multi-label")
+    files = read_both(file, test_file, columns, multi_label=multi_label)
+    data, test = _with_labels_alike(*files, multi_label=multi_label) if normalise_labels else files
+    descriptions = read_descriptions(label_descriptions, data, columns, alike=normalise_labels)
     read = time.perf_counter()
     with vectors_from(embeddings) as vectors:
         model = DocumentClassifier(vectors or embedder, seed=seed, multi_label=multi_label, options=settings.encoder)
-        fit_on(model, data, progress=progress)
+        fit_on(model, data, descriptions=descriptions, progress=progress)
         fitted = time.perf_counter()
-        evaluation = model.evaluation_ if test is None else _measure_on(model, test)
+        evaluation = model.evaluation_ if test is None else measure_on(model, test)
     measured = time.perf_counter()
     stored = registry.add(name, model.save, promote=promote)
     return TrainingReport(
@@ -92,6 +101,7 @@ def train(
         n_rejected=data.n_rejected + (test.n_rejected if test else 0),
         measured_on=model.facts_["measured_on"],
         evaluation=evaluation,
+        label_names=names_sentence(model.facts_),
         notes=(*data.notes, *(f"Test file: {note}" for note in (test.notes if test else ()))),
         warnings=model.warnings_,
         rejected_file=" and ".join(file.rejected_file for file in (data, test) if file and file.rejected_file) or None,
@@ -104,11 +114,18 @@ def train(
     )
 
 
-def fit_on(model: DocumentClassifier, data: LabelledFile, *, progress: bool) -> None:
+def fit_on(
+    model: DocumentClassifier,
+    data: LabelledFile,
+    *,
+    descriptions: Mapping[str, str] | None = None,
+    progress: bool = False,
+) -> None:
     """Train on the documents of a file, and remember which file it was."""
     documents = data.documents
     texts, labels = [document.text for document in documents], [document.label or "" for document in documents]
-    model.fit(texts, labels, ids=[document.id for document in documents], progress=progress)
+    ids = [document.id for document in documents]
+    model.fit(texts, labels, ids=ids, descriptions=descriptions, progress=progress)
     model.facts_["data"] |= {"file": data.name, "sha256": data.sha256, "n_unlabelled": data.n_unlabelled}
 
 
@@ -126,14 +143,16 @@ def _with_labels_alike(
     return changed[0], changed[1] if test is not None else None
 
 
-def _measure_on(model: DocumentClassifier, test: LabelledFile) -> Evaluation | MultiLabelEvaluation:
+def measure_on(
+    model: DocumentClassifier, test: LabelledFile, *, progress: bool = False
+) -> Evaluation | MultiLabelEvaluation:
     """Measure on a test file, and remember the metrics."""
-    evaluation = measure(model, test).evaluation
+    evaluation = measure(model, test, progress=progress).evaluation
     model.facts_ |= {"metrics": evaluation.to_dict(), "measured_on": f"the test file {test.name}"}
     return evaluation
 
 
-def _name_from(path: Path) -> str:
+def name_from(path: Path) -> str:
     """Make a model's name from a file's name."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:64]
     return name or "model"
