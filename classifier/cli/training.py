@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
@@ -30,6 +30,8 @@ from classifier.cli.options import (
 )
 from classifier.cli.output import finish, print_notes, show
 from classifier.reports import Columns, EvaluationReport, TrainingReport
+
+Verb = Callable[..., TrainingReport]
 
 Name = Annotated[str | None, typer.Option(help="Name of the model [the file's name].")]
 EmbedderName = Annotated[
@@ -84,8 +86,9 @@ def train(
     }
     if labels_only:
         _require_none(of_documents | ({} if test_file else {"text_column": text_column, "id_column": id_column}))
+    verb: Verb = workflows.train_on_labels if labels_only else partial(workflows.train, **of_documents)
     with input_path(file) as path:
-        report = (workflows.train_on_labels if labels_only else partial(workflows.train, **of_documents))(
+        report = verb(
             path,
             settings_of(models_dir, backend, precision, use_cache),
             columns=Columns(text_column, label_column, id_column, encoding),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from classifier.analysis.label_words import names_sentence
 from classifier.datamodels import Settings
 from classifier.embedding.embedders import DEFAULT_EMBEDDER
 from classifier.files import file_sha256
@@ -15,7 +14,7 @@ from classifier.reading.labels_file import read_labels
 from classifier.reports import FIND_COLUMNS, Columns, TrainingReport
 from classifier.storage.registry import Registry
 from classifier.workflows.labelled import file_name, read_labelled
-from classifier.workflows.training import measure_on, name_from
+from classifier.workflows.training import measure_on, name_from, report_of
 
 
 def train_on_labels(
@@ -79,23 +78,5 @@ def train_on_labels(
     evaluation = None if test is None else measure_on(model, test, progress=progress)
     measured = time.perf_counter()
     stored = registry.add(name, model.save, promote=promote)
-    ended = time.perf_counter()
-    return TrainingReport(
-        model=stored,
-        n_documents=0,
-        n_labels=len(model.classes_),
-        n_unlabelled=0,
-        n_rejected=test.n_rejected if test else 0,
-        measured_on=model.facts_["measured_on"],
-        evaluation=evaluation,
-        label_names=names_sentence(model.facts_),
-        notes=(*listed.notes, *(f"Test file: {note}" for note in (test.notes if test else ()))),
-        warnings=model.warnings_,
-        rejected_file=test.rejected_file if test else None,
-        seconds={
-            "reading": read - started,
-            **model.seconds_,
-            "measuring": measured - fitted,
-            "saving": ended - measured,
-        },
-    )
+    stages = {"reading": read - started, "measuring": measured - fitted, "saving": time.perf_counter() - measured}
+    return report_of(model, stored, evaluation, stages, test=test, notes=listed.notes)

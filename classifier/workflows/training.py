@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from classifier.errors import MultiLabelError
 from classifier.modeling.model import DocumentClassifier
 from classifier.modeling.training_data import normalise_labels as alike
 from classifier.reports import FIND_COLUMNS, Columns, LabelledFile, TrainingReport
-from classifier.storage.registry import Registry
+from classifier.storage.registry import ModelVersion, Registry
 from classifier.workflows.descriptions import read_descriptions
 from classifier.workflows.labelled import read_both
 from classifier.workflows.measuring import measure
@@ -93,23 +93,39 @@ def train(
         evaluation = model.evaluation_ if test is None else measure_on(model, test)
     measured = time.perf_counter()
     stored = registry.add(name, model.save, promote=promote)
+    stages = {"reading": read - started, "measuring": measured - fitted, "saving": time.perf_counter() - measured}
+    return report_of(model, stored, evaluation, stages, data=data, test=test, notes=data.notes)
+
+
+def report_of(
+    model: DocumentClassifier,
+    stored: ModelVersion,
+    evaluation: Evaluation | MultiLabelEvaluation | None,
+    stages: Mapping[str, float],
+    *,
+    data: LabelledFile | None = None,
+    test: LabelledFile | None = None,
+    notes: Sequence[str] = (),
+) -> TrainingReport:
+    """Sum up what came of training; `stages` are the seconds of reading, measuring and saving."""
+    files = [file for file in (data, test) if file is not None]
     return TrainingReport(
         model=stored,
-        n_documents=len(model.documents_),
+        n_documents=model.facts_["data"]["n_documents"],
         n_labels=len(model.classes_),
-        n_unlabelled=data.n_unlabelled,
-        n_rejected=data.n_rejected + (test.n_rejected if test else 0),
+        n_unlabelled=data.n_unlabelled if data else 0,
+        n_rejected=sum(file.n_rejected for file in files),
         measured_on=model.facts_["measured_on"],
         evaluation=evaluation,
         label_names=names_sentence(model.facts_),
-        notes=(*data.notes, *(f"Test file: {note}" for note in (test.notes if test else ()))),
+        notes=(*notes, *(f"Test file: {note}" for note in (test.notes if test else ()))),
         warnings=model.warnings_,
-        rejected_file=" and ".join(file.rejected_file for file in (data, test) if file and file.rejected_file) or None,
+        rejected_file=" and ".join(file.rejected_file for file in files if file.rejected_file) or None,
         seconds={
-            "reading": read - started,
+            "reading": stages["reading"],
             **model.seconds_,
-            "measuring": measured - fitted,
-            "saving": time.perf_counter() - measured,
+            "measuring": stages["measuring"],
+            "saving": stages["saving"],
         },
     )
 
