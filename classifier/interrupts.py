@@ -12,11 +12,20 @@ FINALISER_SECONDS = 0.05
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Let Ctrl+C and SIGTERM raise KeyboardInterrupt; in a finaliser, where Python would swallow it, a moment later."""
-    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+def interruptible() -> Iterator[threading.Event]:
+    """Let Ctrl+C and SIGTERM raise KeyboardInterrupt; in a finaliser, where Python would swallow it, a moment later.
+
+    What is given is set from then on: a library that is interrupted in its own code may raise something else.
+    """
+    asked = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        _interrupt(number, frame)
+
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

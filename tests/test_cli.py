@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -332,6 +333,33 @@ def test_ctrl_c_leaves_nothing_half_written(shelf: Path) -> None:
     assert (code, out, err) == (130, "", f"{STOPPED}\n")
     assert Path("out.csv").read_text() == "of last week"
     assert sorted(path.name for path in Path().iterdir()) == ["long.csv", "out.csv"]
+
+
+def test_a_library_that_fails_when_interrupted_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compiled code may turn an interrupt into an error of its own; the command still says that it was stopped."""
+
+    def interrupted() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("inference request failed")
+
+    monkeypatch.setattr(sys.modules["classifier.cli.main"], "app", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert (stopped.value.code, capsys.readouterr().err) == (130, f"{STOPPED}\n")
+
+
+def test_bugs_stay_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an interrupt, the same error is a bug, and is shown as one."""
+
+    def broken() -> None:
+        raise RuntimeError("inference request failed")
+
+    monkeypatch.setattr(sys.modules["classifier.cli.main"], "app", broken)
+    with pytest.raises(RuntimeError, match="inference request failed"):
+        main()
 
 
 def test_ctrl_c_within_a_finaliser_is_not_lost() -> None:

@@ -61,25 +61,29 @@ def _options(
 def main() -> None:
     """Run the command line and exit with its code."""
     warnings.showwarning = _show_warning  # type: ignore[assignment] # the standard library types it too narrowly
-    try:
-        with interruptible():
+    with interruptible() as asked_to_stop:
+        try:
             app()
-    except ClassifierError as error:
-        say(f"error: {error}")
-        sys.exit(EXIT_MISTAKE)
-    except BrokenPipeError:
+        except BaseException as error:
+            if isinstance(error, SystemExit) and error.code != EXIT_INTERRUPTED:
+                raise
+            if asked_to_stop.is_set():
+                say(STOPPED)
+                sys.exit(EXIT_INTERRUPTED)
+            if not _was_told(error):
+                raise
+            sys.exit(EXIT_MISTAKE)
+
+
+def _was_told(error: BaseException) -> bool:
+    """Say a mistake that a user can mend in one sentence; anything else is a bug."""
+    if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_MISTAKE)
-    except OSError as error:
+    elif isinstance(error, ClassifierError):
+        say(f"error: {error}")
+    elif isinstance(error, OSError):
         say(f"error: {error.filename or 'a file'}: {error.strerror or error}; check the path and its permissions.")
-        sys.exit(EXIT_MISTAKE)
-    except KeyboardInterrupt:
-        say(STOPPED)
-        sys.exit(EXIT_INTERRUPTED)
-    except SystemExit as stop:
-        if stop.code == EXIT_INTERRUPTED:  # typer catches Ctrl+C itself, and says nothing
-            say(STOPPED)
-        raise
+    return isinstance(error, ClassifierError | OSError)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_where: object) -> None:
