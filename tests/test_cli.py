@@ -202,7 +202,9 @@ def test_evaluate_as_json(shelf: Path, encoder: Embedder) -> None:  # noqa: ARG0
     assert found["accuracy"] == pytest.approx(n_correct / N_TEST_ROWS)
     shown = command(*arguments)
     assert (shown.code, shown.err) == (0, "")
-    assert shown.out.startswith(f"  documents    {N_TEST_ROWS}\n  accuracy     {100 * found['accuracy']:.1f} %  (95 % int")
+    assert shown.out.startswith(
+        f"  documents    {N_TEST_ROWS}\n  accuracy     {100 * found['accuracy']:.1f} %  (95 % int"
+    )
     assert f"always the most frequent label: {100 * found['majority_accuracy']:.1f} %" in shown.out
     assert f"calibration error (ECE) {found['ece']:.3f}\n" in shown.out
 
