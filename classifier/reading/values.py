@@ -100,7 +100,8 @@ def to_label(value: Any) -> str | None:
     """
     value = _plain(value)
     if isinstance(value, list | tuple):
-        return "|".join(text for item in value if (text := to_text(item)) is not None) or None
+        texts = [text for item in value if (text := to_text(item)) is not None and text.strip()]
+        return "|".join(texts) or None
     text = to_text(value)
     return text if text and text.strip() else None
 
