@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import DATA, FakeEmbedder
+from conftest import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
@@ -20,7 +19,6 @@ from classifier import DocumentClassifier
 from classifier.analysis.evaluation import reliability
 from classifier.analysis.multilabel import MultiLabelEvaluation
 from classifier.datamodels import STATUS_EMPTY, STATUS_OK, STATUS_UNSURE, ReviewPolicy
-from classifier.embedding.contract import Embedder
 from classifier.errors import (
     ClassifierError,
     MultiLabelError,
@@ -47,24 +45,6 @@ def trained(labels: Any = LABELS, texts: Any = TEXTS, **options: Any) -> Documen
 def model() -> DocumentClassifier:
     """Train on made-up documents once; tests must not change it."""
     return trained()
-
-
-@pytest.fixture(scope="module")
-def posts() -> dict[str, list[dict[str, str]]]:
-    """Read the posts of the sample data."""
-    found = {}
-    for part, name in (("train", "community_posts.csv"), ("test", "community_posts_test.csv")):
-        with (DATA / name).open(encoding="utf-8", newline="") as stream:
-            found[part] = list(csv.DictReader(stream))
-    return found
-
-
-@pytest.fixture(scope="module")
-def forum(encoder: Embedder, posts: dict[str, list[dict[str, str]]]) -> DocumentClassifier:
-    """Train on the posts with the real encoder, once; tests must not change it."""
-    rows = posts["train"]
-    classifier = DocumentClassifier(encoder, multi_label=True)
-    return classifier.fit([row["text"] for row in rows], [row["topics"] for row in rows], ids=[r["id"] for r in rows])
 
 
 def same_bits(one: DocumentClassifier, other: DocumentClassifier) -> bool:
@@ -117,7 +97,7 @@ def test_names_of_labels_do_not_matter(model: DocumentClassifier) -> None:
 
 
 def test_answers_are_four_views_of_one_decision(model: DocumentClassifier) -> None:
-    """predict joins the labels that reach their thresholds, classify gives them one by one with all probabilities."""
+    """Predictions join the labels that reach their thresholds; full answers hold them one by one, with all others."""
     texts = [*TEXTS, *QUESTIONS]
     proba, joined = model.predict_proba(texts), model.predict(texts)
     rule = model.label_rule_
