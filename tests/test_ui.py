@@ -166,7 +166,7 @@ def test_several_labels_are_shown_one_by_one(forum_page: AppTest, forum: Documen
     assert re.findall(">([a-z]+)<", heading) == list(forum.classify([text])[0].labels) == ["grinders", "prices"]
     assert len(set(re.findall("--label: (#[0-9a-f]{6})", heading))) == 2
     assert "grinders|" not in shown(forum_page)
-    forum_page.selectbox[1].set_value("prices")
+    next(box for box in forum_page.selectbox if box.label == "Label").set_value("prices")
     run(forum_page)
     assert similar_ids(forum_page) == [neighbor.id for neighbor in forum.similar(text, 5, label="prices")]
     labels = {document.id: document.label for document in forum.documents_}
@@ -177,11 +177,10 @@ def test_several_labels_are_shown_one_by_one(forum_page: AppTest, forum: Documen
 def test_no_label_is_an_answer(forum_page: AppTest) -> None:
     """It is written out, with its confidence and the words of the most probable label."""
     ask(forum_page, "Good evening everybody, snow here!")
-    assert headings(forum_page)[:1] == ["No label"] or "No label" in headings(forum_page)
+    assert "No label" in headings(forum_page)
     assert "Very sure" in shown(forum_page)
-    assert "No label" in "".join(
-        re.findall('class="chip user"[^>]*>(.*?)<', " ".join(e.value for e in forum_page.html))
-    )
+    chips = re.findall('class="chip user"[^>]*>(.*?)<', " ".join(element.value for element in forum_page.html))
+    assert "No label" in chips
 
 
 def test_a_table_of_posts_counts_each_label(forum_page: AppTest, forum: DocumentClassifier) -> None:
@@ -189,8 +188,9 @@ def test_a_table_of_posts_counts_each_label(forum_page: AppTest, forum: Document
     content = b'text\nIs the Magpie worth the money?\nGood evening everybody\n""\n'
     upload(forum_page, "posts.csv", content)
     assert "2 rows answered, 1 with nothing to read" in headings(forum_page)
-    assert re.search(r"grinders\s+1\s+No label\s+1|No label\s+1", shown(forum_page))
-    assert forum_page.dataframe[0].value["label"].tolist() == [["grinders", "prices"], ["No label"], []]
+    assert re.search(r"No label\s+1\b", shown(forum_page))
+    shown_labels = [list(labels) for labels in forum_page.dataframe[0].value["label"]]
+    assert shown_labels == [["grinders", "prices"], ["No label"], []]
     assert forum.predict(["Good evening everybody"]).tolist() == [""]
 
 
