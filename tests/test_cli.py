@@ -243,6 +243,7 @@ def test_predict_text_for_people(shelf: Path) -> None:
         "probabilities": {},
         "used_fraction": 0.0,
         "similarity": None,
+        "labels": [],
     }
 
 
