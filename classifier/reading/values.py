@@ -91,12 +91,12 @@ def to_text(value: Any) -> str | None:
 
 
 def to_label(value: Any) -> str | None:
-    """Write a cell as a label: as `to_text`, but lists are joined with ``|`` and an empty or blank label is none.
+    """Write a cell as a label: as `to_text`, but lists are joined with ``|``, and empty or blank labels are none.
 
     Examples
     --------
-    >>> to_label(["spam", "urgent"]), to_label(""), to_label(Literal("3"))
-    ('spam|urgent', None, '3')
+    >>> to_label(["spam", "urgent"]), to_label(["", " "]), to_label(""), to_label(Literal("3"))
+    ('spam|urgent', None, None, '3')
     """
     value = _plain(value)
     if isinstance(value, list | tuple):
