@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from classifier.analysis.label_words import NOT_HELD_OUT, names_sentence
-from classifier.analysis.metric_names import METRICS, SHARES
+from classifier.analysis.metric_names import METRICS, SHARES, majority_name
 from classifier.datamodels import STATUS_EMPTY, STATUS_OUT_OF_SCOPE, STATUS_UNSURE, Neighbor, Prediction
 
 if TYPE_CHECKING:
@@ -117,11 +117,11 @@ def _shares(evaluation: Evaluation | MultiLabelEvaluation) -> list[tuple[str, st
 
 def _metric_lines(evaluation: Evaluation | MultiLabelEvaluation) -> list[str]:
     """Lay out metrics, each with its interval and what the baseline would score where they are known."""
-    lines = []
+    lines, baseline = [], majority_name([name for name, _ in _shares(evaluation)])
     for name, word in _shares(evaluation):
         interval, majority = (getattr(evaluation, key, None) for key in (f"{name}_interval", f"majority_{name}"))
         told = [_range(interval)] if interval else []
-        told += [f"always the most frequent label: {percent(majority)}"] if majority is not None else []
+        told += [f"{baseline}: {percent(majority)}"] if majority is not None else []
         beside = f"  ({'; '.join(told)})" if told else ""
         lines.append(f"  {word:<11}  {percent(getattr(evaluation, name))}{beside}")
     numbers = (("log_loss", "log loss"), ("brier", "Brier"), ("ece", "calibration error (ECE)"))
@@ -164,7 +164,8 @@ def _doubts(prediction: Prediction) -> list[str]:
     if prediction.status != STATUS_UNSURE:
         return []
     rivals = [label for label, _ in prediction.top(2)]
-    return [f"unsure: a person should look; the most likely labels are {' and '.join(rivals)}"]
+    likely = f"the most likely labels are {' and '.join(rivals)}" if len(rivals) > 1 else f"{rivals[0]} may fit or not"
+    return [f"unsure: a person should look; {likely}"]
 
 
 def neighbor_lines(neighbors: Sequence[Neighbor]) -> list[str]:
@@ -181,7 +182,8 @@ def batch_lines(report: BatchReport) -> list[str]:
     counts = report.counts
     speed = counts.n_rows / report.seconds if report.seconds else 0.0
     statuses = ", ".join(f"{count:,} {status}" for status, count in counts.statuses.items())
-    labels = ", ".join(f"{snippet(label, 30)} {count:,}" for label, count in list(counts.labels.items())[:12])
+    shown = list(counts.labels.items())[:12]
+    labels = ", ".join(f"{snippet(label, 30) or 'no label'} {count:,}" for label, count in shown)
     return [
         (
             f"{counts.n_rows:,} rows: {counts.n_predicted:,} predicted ({statuses or 'none'}), "

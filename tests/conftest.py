@@ -179,3 +179,21 @@ def real_model(encoder: Embedder, ticket_rows: list[dict[str, str]]) -> Document
     rows = ticket_rows[:N_REAL_ROWS]
     ids = [row["id"] for row in rows]
     return DocumentClassifier(encoder).fit([row["text"] for row in rows], [row["label"] for row in rows], ids=ids)
+
+
+@pytest.fixture(scope="session")
+def posts() -> dict[str, list[dict[str, str]]]:
+    """Read the posts of the example data, for training and for measuring: rows of id, text and topics."""
+    found = {}
+    for part, name in (("train", "community_posts.csv"), ("test", "community_posts_test.csv")):
+        with (DATA / name).open(encoding="utf-8", newline="") as stream:
+            found[part] = list(csv.DictReader(stream))
+    return found
+
+
+@pytest.fixture(scope="session")
+def forum(encoder: Embedder, posts: dict[str, list[dict[str, str]]]) -> DocumentClassifier:
+    """Train a classifier of any number of topics on the real encoder; tests must not change it."""
+    rows = posts["train"]
+    model = DocumentClassifier(encoder, multi_label=True)
+    return model.fit([row["text"] for row in rows], [row["topics"] for row in rows], ids=[row["id"] for row in rows])

@@ -5,14 +5,22 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 DATA = Path(__file__).parents[1] / "data"
 TRAINING, TEST, INBOX = "support_tickets.csv", "support_tickets_test.csv", "inbox.csv"
-FILES = {TRAINING: ("id", "text", "label"), TEST: ("id", "text", "label"), INBOX: ("id", "text")}
-LABELLED = [TRAINING, TEST]
+POSTS, TEST_POSTS = "community_posts.csv", "community_posts_test.csv"
+FILES = {
+    TRAINING: ("id", "text", "label"),
+    TEST: ("id", "text", "label"),
+    INBOX: ("id", "text"),
+    POSTS: ("id", "text", "topics"),
+    TEST_POSTS: ("id", "text", "topics"),
+}
+LABELLED, FORUM = [TRAINING, TEST], [POSTS, TEST_POSTS]
 MAX_SHARED_BEGINNINGS = 5
 WORDS_OF_A_BEGINNING = 5
 WORDS_OF_A_RUN = 8
@@ -28,6 +36,11 @@ def rows(name: str) -> list[dict[str, str]]:
 def texts(name: str) -> list[str]:
     """Return the texts of a file."""
     return [row["text"] for row in rows(name)]
+
+
+def topics(name: str) -> list[list[str]]:
+    """Return the topics of each post of a file."""
+    return [row["topics"].split("|") if row["topics"] else [] for row in rows(name)]
 
 
 def folded(text: str) -> str:
@@ -66,9 +79,13 @@ def test_the_readme_counts_rows_and_columns_right(name: str) -> None:
 def test_the_readme_counts_labels_right() -> None:
     """Its list of labels, with their numbers in training, is complete and in order."""
     readme = (DATA / "README.md").read_text(encoding="utf-8")
-    listed = re.findall(r"`([a-z_]+)` \((\d+)", readme)
-    counts = Counter(row["label"] for row in rows(TRAINING))
-    assert [(label, int(count)) for label, count in listed] == counts.most_common()
+    listed = [(label, int(count)) for label, count in re.findall(r"`([a-z_]+)` \((\d+)", readme)]
+    counts = Counter(row["label"] for row in rows(TRAINING)).most_common()
+    assert listed == [*counts, *Counter(topic for found in topics(POSTS) for topic in found).most_common()]
+    sizes = Counter(map(len, topics(POSTS)))
+    assert f"{sizes[0]} have no topic at all" in readme
+    assert f"{sizes[1]} have one, {sizes[2]} two and {sizes[3]} three" in readme
+    assert set(sizes) == {0, 1, 2, 3}
 
 
 def test_there_is_enough_to_learn_from() -> None:
@@ -81,10 +98,45 @@ def test_there_is_enough_to_learn_from() -> None:
     assert {row["label"] for row in rows(TEST)} == set(counts)
 
 
+def test_posts_have_any_number_of_topics() -> None:
+    """A fifth have none, many have one, a good share several; every topic is known, often enough, and not alone."""
+    known = {topic for found in topics(POSTS) for topic in found}
+    assert 6 <= len(known) <= 8
+    assert 150 <= len(rows(POSTS)) <= 200
+    assert 30 <= len(rows(TEST_POSTS)) <= 40
+    for name in FORUM:
+        found, sizes = topics(name), [len(of_post) for of_post in topics(name)]
+        assert {topic for of_post in found for topic in of_post} == known
+        assert all(len(set(of_post)) == len(of_post) for of_post in found)
+        assert sizes.count(0) / len(sizes) == pytest.approx(0.2, abs=0.03)
+        assert sum(size > 1 for size in sizes) / len(sizes) > 0.35
+    counts = Counter(topic for of_post in topics(POSTS) for topic in of_post)
+    assert min(counts.values()) >= 20
+    for topic in known:
+        assert [topic] in topics(POSTS)
+        assert {other for of_post in topics(POSTS) if topic in of_post for other in of_post} > {topic}
+
+
+def test_posts_are_as_short_and_as_long_as_posts_are() -> None:
+    """From a handful of words to several paragraphs, half of them under 25 words."""
+    lengths = sorted(len(text.split()) for text in texts(POSTS))
+    assert lengths[0] <= 4
+    assert 15 <= lengths[len(lengths) // 2] <= 25
+    assert lengths[-1] > 100
+    assert any("\n\n" in text for text in texts(POSTS))
+
+
 def test_no_text_is_there_twice() -> None:
     """Not even in another case or with other spaces, and not in another file: nothing of the test was trained on."""
     repeated = [text for text, count in Counter(map(folded, every_text())).items() if count > 1]
     assert repeated == []
+
+
+def test_no_post_says_what_another_says() -> None:
+    """Of the different words in two posts, at most four in ten are in both."""
+    posts = [set(words(text)) for name in FORUM for text in texts(name)]
+    shared = [len(one & other) / len(one | other) for one, other in combinations(posts, 2)]
+    assert max(shared) <= 0.4
 
 
 def test_texts_begin_differently() -> None:
@@ -130,8 +182,9 @@ def test_ids_are_unique_and_keep_their_zeros() -> None:
 
 def test_labels_and_texts_are_filled_in() -> None:
     """Training and test rows have something to read and a label without spaces around it."""
-    for name in LABELLED:
+    for name in [*LABELLED, *FORUM]:
         assert all(row["text"].strip() for row in rows(name))
+    for name in LABELLED:
         assert all(re.fullmatch("[a-z_]+", row["label"]) for row in rows(name))
 
 

@@ -20,6 +20,7 @@ from conftest import FakeEmbedder, seal
 from classifier import DocumentClassifier
 from classifier.embedding.contract import Embedder
 from classifier.errors import (
+    BundleRefusedError,
     ContractMismatchError,
     EmbedderError,
     EmbedderNotFoundError,
@@ -29,6 +30,7 @@ from classifier.errors import (
     UntrustedEmbedderError,
 )
 from classifier.modeling.persistence import LIBRARIES
+from classifier.storage.arrays import write_array
 
 QUESTIONS = ["where is the rake?", "two knives", "the glue has dried", "ein Löffel", "🔨", "x" * 5000]
 
@@ -146,6 +148,92 @@ def test_a_lonely_label_among_others_can_be_stored(tmp_path: Path) -> None:
     with pytest.warns(TrainingDataWarning, match="single document"):
         model = DocumentClassifier(FakeEmbedder(4)).fit(["1", "2", "3", "4", "5"], ["a", "a", "b", "b", "c"])
     assert DocumentClassifier.load(model.save(tmp_path / "m" / "1")).classes_.tolist() == ["a", "b", "c"]
+
+
+SETS = [["dry"], ["dry", "cold"], [], ["cold"]] * 3
+RULE = {"thresholds": [0.5, 0.5], "factor": 1.0, "offset": 0.0}
+
+
+@pytest.fixture(scope="module")
+def model_of_sets() -> DocumentClassifier:
+    """Train a classifier of two labels that documents have in any number."""
+    return DocumentClassifier(FakeEmbedder(4), multi_label=True).fit([f"meal {row}" for row in range(12)], SETS)
+
+
+@pytest.fixture
+def bundle_of_sets(model_of_sets: DocumentClassifier, tmp_path: Path) -> Path:
+    """Save it; the folder is the test's own."""
+    return model_of_sets.save(tmp_path / "sets" / "1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"label_rule": None}, "thresholds for its labels"),
+        ({"task": "single-label"}, "thresholds for its labels"),
+        ({"label_rule": []}, "no numbers"),
+        ({"label_rule": "none"}, "no numbers"),
+        ({"label_rule": {}}, "no numbers"),
+        ({"label_rule": RULE | {"thresholds": None}}, "no numbers"),
+        ({"label_rule": RULE | {"thresholds": [10**400, 0.5]}}, "no numbers"),
+        ({"label_rule": RULE | {"factor": -(10**400)}}, "no numbers"),
+        ({"label_rule": RULE | {"offset": "0"}}, "not finite numbers"),
+        ({"label_rule": RULE | {"thresholds": [True, 0.5]}}, "not finite numbers"),
+        ({"label_rule": RULE | {"thresholds": [[0.5], [0.5]]}}, "not finite numbers"),
+        ({"label_rule": RULE | {"thresholds": [0.5]}}, "do not belong to its labels"),
+        ({"label_rule": RULE | {"thresholds": [0.5] * 3}}, "do not belong to its labels"),
+        ({"label_rule": RULE | {"thresholds": [0, 0.5]}}, "do not belong to its labels"),
+        ({"label_rule": RULE | {"thresholds": [0.5, 1.5]}}, "do not belong to its labels"),
+    ],
+)
+def test_damaged_thresholds_are_refused(bundle_of_sets: Path, changes: dict[str, Any], says: str) -> None:
+    """Whatever stands there in place of thresholds, one sentence refuses the model before it answers wrongly."""
+    seal(bundle_of_sets, **changes)
+    with pytest.raises(BundleRefusedError, match=says) as caught:
+        DocumentClassifier.load(bundle_of_sets)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        np.zeros((0, 2), dtype=np.uint8),
+        np.zeros((11, 2), dtype=np.uint8),
+        np.zeros((12, 3), dtype=np.uint8),
+        np.full((12, 2), 2, dtype=np.uint8),
+        np.zeros((12, 2), dtype=np.int8),
+        np.zeros((12, 2), dtype=np.float32),
+        np.zeros(24, dtype=np.uint8),
+        None,
+    ],
+    ids=["none", "a row less", "a column more", "twos", "signed", "floats", "flat", "no file"],
+)
+def test_a_damaged_label_matrix_is_refused(bundle_of_sets: Path, matrix: np.ndarray | None) -> None:
+    """The labels of documents must be zeros and ones, one row for each document and one column for each label."""
+    path = bundle_of_sets / "label_matrix.npy"
+    path.unlink()
+    if matrix is not None:
+        write_array(path, matrix)
+        seal(bundle_of_sets)
+    with pytest.raises(BundleRefusedError) as caught:
+        DocumentClassifier.load(bundle_of_sets)
+    assert "\n" not in str(caught.value)
+
+
+def test_models_of_one_label_store_no_label_matrix(tiny_bundle: Path, bundle_of_sets: Path) -> None:
+    """What is not needed takes no room, and a model knows of which kind it is."""
+    assert len(np.load(tiny_bundle / "label_matrix.npy")) == 0
+    assert not DocumentClassifier.load(tiny_bundle).multi_label
+    assert np.load(bundle_of_sets / "label_matrix.npy").tolist() == [[0, 1], [1, 1], [0, 0], [1, 0]] * 3
+    assert DocumentClassifier.load(bundle_of_sets).multi_label
+
+
+def test_the_card_of_a_model_of_sets_names_its_metrics(bundle_of_sets: Path) -> None:
+    """Exact matches and F1 stand in the card, beside always giving the most frequent set."""
+    card = (bundle_of_sets / "model_card.md").read_text(encoding="utf-8")
+    assert "gives each document any number of 2 labels" in card
+    assert "| exact match |" in card
+    assert "always the most frequent set of labels" in card
 
 
 def test_an_untrained_model_is_not_saved(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from classifier.errors import TrainingDataError
-from classifier.modeling.training_data import check_training_data
+from classifier.modeling.training_data import check_training_data, normalise_labels
 
 TEXTS = ["a brown horse", "a grey goose", "a spotted hen", "a black sheep"]
 LABELS = ["field", "yard", "yard", "field"]
@@ -139,3 +139,40 @@ def test_a_blank_label_is_refused() -> None:
     """A label of spaces is no label."""
     with pytest.raises(TrainingDataError, match="label of document 2 is empty"):
         check_training_data(["a", "b"], ["x", "  "])
+
+
+@pytest.mark.parametrize(
+    ("labels", "n_combined"),
+    [
+        (["a|b", "a", "b", "a"], 1),
+        (["a|b", "a|c", "d", "d"], 2),
+        (["a | b", "b", "c", "c"], 1),
+        (["a|b", "a|b", "c", "c"], 0),
+        (["a|b", "c|d", "e", "e"], 0),
+        (["|", "||", " | ", "a"], 0),
+        (["a|a", "b", "b", "c"], 0),
+    ],
+)
+def test_labels_that_look_like_several_are_named(labels: list[str], n_combined: int) -> None:
+    """Only where a part is a label too, or a part of another one; a sign within a label alone is nobody's business."""
+    data = check_training_data(TEXTS, labels)
+    said = [warning for warning in data.warnings if "--multi-label" in warning]
+    counted = f"{n_combined} label" + ("s" if n_combined > 1 else "") + " with the sign '|'"
+    assert [warning.startswith(counted) for warning in said] == [True] * bool(n_combined)
+    assert data.classes == sorted(set(labels))
+
+
+def test_labels_that_join_several_are_none_of_their_own() -> None:
+    """Where documents have any number of labels, there is nothing to warn of."""
+    data = check_training_data(TEXTS, ["a|b", "a", "b", "a"], multi_label=True)
+    assert (data.classes, data.warnings) == (["a", "b"], ())
+    assert data.label_matrix.astype(int).tolist() == [[1, 1], [1, 0], [0, 1], [1, 0]]
+
+
+def test_labels_of_several_are_written_alike_one_by_one() -> None:
+    """Each part is written as it is written most often in any set; a set that says one label twice has it once."""
+    labels = ["Late|Lost", "late", "lost | late", "LOST", "", "Late |late", "very  late"]
+    assert normalise_labels(labels, multi_label=True) == [
+        "Lost|late", "late", "Lost|late", "Lost", "", "late", "very late",
+    ]  # fmt: skip
+    assert normalise_labels(["A|b", "a|B"]) == ["A|b", "A|b"]

@@ -148,6 +148,52 @@ def test_neighbours_can_be_filtered_and_counted(page: AppTest, models_dir: Path)
     assert similar_ids(page) == [neighbour.id for neighbour in expected]
 
 
+@pytest.fixture
+def forum_page(forum: DocumentClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """Open the page with a model of any number of topics."""
+    Registry(tmp_path / "forum").add("posts", forum.save)
+    monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(tmp_path / "forum"))
+    return run(AppTest.from_file(APP, default_timeout=60))
+
+
+def test_several_labels_are_shown_one_by_one(forum_page: AppTest, forum: DocumentClassifier) -> None:
+    """In the answer and on the cards, each in its own colour; the filter finds a label among others."""
+    text = "Is the Magpie worth the money?"
+    assert "Exact" in shown(forum_page)
+    ask(forum_page, text)
+    drawn = " ".join(element.value for element in forum_page.html)
+    [heading] = re.findall('<h2 class="chips">(.*?)</h2>', drawn)
+    assert re.findall(">([a-z]+)<", heading) == list(forum.classify([text])[0].labels) == ["grinders", "prices"]
+    assert len(set(re.findall("--label: (#[0-9a-f]{6})", heading))) == 2
+    assert "grinders|" not in shown(forum_page)
+    next(box for box in forum_page.selectbox if box.label == "Label").set_value("prices")
+    run(forum_page)
+    assert similar_ids(forum_page) == [neighbor.id for neighbor in forum.similar(text, 5, label="prices")]
+    labels = {document.id: document.label for document in forum.documents_}
+    assert {"prices" in str(labels[name]).split("|") for name in similar_ids(forum_page)} == {True}
+    assert {labels[name] for name in similar_ids(forum_page)} != {"prices"}
+
+
+def test_no_label_is_an_answer(forum_page: AppTest) -> None:
+    """It is written out, with its confidence and the words of the most probable label."""
+    ask(forum_page, "Good evening everybody, snow here!")
+    assert "No label" in headings(forum_page)
+    assert "Very sure" in shown(forum_page)
+    chips = re.findall('class="chip user"[^>]*>(.*?)<', " ".join(element.value for element in forum_page.html))
+    assert "No label" in chips
+
+
+def test_a_table_of_posts_counts_each_label(forum_page: AppTest, forum: DocumentClassifier) -> None:
+    """A row with two labels counts for both; rows without any are counted, and blank ones are not among them."""
+    content = b'text\nIs the Magpie worth the money?\nGood evening everybody\n""\n'
+    upload(forum_page, "posts.csv", content)
+    assert "2 rows answered, 1 with nothing to read" in headings(forum_page)
+    assert re.search(r"No label\s+1\b", shown(forum_page))
+    shown_labels = [list(labels) for labels in forum_page.dataframe[0].value["label"]]
+    assert shown_labels == [["grinders", "prices"], ["No label"], []]
+    assert forum.predict(["Good evening everybody"]).tolist() == [""]
+
+
 @pytest.mark.parametrize("text", ["", "  \n\t"])
 def test_empty_text_gets_no_label(page: AppTest, text: str) -> None:
     ask(page, text)
@@ -298,6 +344,31 @@ def test_examples_are_spread_over_labels_and_always_the_same() -> None:
 def test_confidence_is_put_into_words(confidence: float, words: str) -> None:
     prediction = Prediction("a & b", confidence, "ok", {"a & b": confidence, "c": 1 - confidence})
     assert re.sub("<[^>]*>", "", markup.certainty(prediction)) == words
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "words"),
+    [
+        ((), {"a": 0.4, "b": 0.3}, "Unsure whether none fits; the most probable are a and b"),
+        (
+            ("a",),
+            {"a": 0.6, "<b>": 0.3},
+            "Unsure whether this label alone is right; the most probable are a and &lt;b&gt;",
+        ),
+        (
+            ("a", "b"),
+            {"b": 0.9, "a": 0.6},
+            "Unsure whether exactly these labels are right; the most probable are b and a",
+        ),
+        (("a",), {"a": 0.6}, "Unsure whether this label alone is right"),
+    ],
+)
+def test_doubts_about_sets_are_put_into_words(
+    labels: tuple[str, ...], probabilities: dict[str, float], words: str
+) -> None:
+    """What is doubted is the whole set; where there is one label only, no rival is named."""
+    prediction = Prediction("|".join(labels), 0.4, "unsure", probabilities, labels=labels)
+    assert re.sub("<[^>]*>", "", markup.certainty(prediction, multi_label=True)) == words
 
 
 def test_unread_characters_and_long_texts_are_mentioned() -> None:

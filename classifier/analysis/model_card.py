@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from classifier.analysis.label_words import is_labels_only, names_sentence, why_not_measured
-from classifier.analysis.metric_names import METRICS
+from classifier.analysis.metric_names import METRICS, majority_name
 from classifier.analysis.report_words import (
     Facts,
     audit_counts,
@@ -100,7 +100,7 @@ def _metric_lines(facts: Facts) -> list[str]:
         f"Measured on {measured}{_plain(measured_on)}.",
         "",
         *_table(
-            ("metric", "value (95 % interval)", "always the most frequent label"),
+            ("metric", "value (95 % interval)", majority_name(metrics)),
             [
                 (word, _with_interval(metrics, name), "" if baseline is None else f"{baseline:.3f}")
                 for (name, word), baseline in zip(shown, majority, strict=True)

@@ -160,7 +160,7 @@ _SECTIONS = (
         "Confidence",
         "Whether its confidence can be believed",
         "On the dashed line, answers of 80&nbsp;% confidence are right 80 times in 100. Points below it are too sure, "
-        "points above it too modest; larger points stand for more documents.",
+        "points above it too modest; larger points stand for more answers.",
         sections.confidence,
     ),
     _Section(

@@ -11,7 +11,7 @@ import numpy as np
 from classifier.analysis import report_figures as figures
 from classifier.analysis.html import bounds, escaped, percent, prose, shortened, table
 from classifier.analysis.label_words import is_labels_only, names_sentence, why_not_measured
-from classifier.analysis.metric_names import METRICS, SHARES
+from classifier.analysis.metric_names import METRICS, SHARES, majority_name
 from classifier.analysis.report_words import (
     Facts,
     audit_counts,
@@ -142,7 +142,7 @@ def _bars(facts: Facts) -> str:
     methods = [one for one in simpler_methods(facts) if headline(one) == name]
     bars = [figures.Bar(method_name(str(one["name"])), one[name], one.get(f"{name}_interval")) for one in methods]
     if not methods and metrics.get(f"majority_{name}") is not None:
-        bars = [figures.Bar("always the most frequent label", metrics[f"majority_{name}"], None)]
+        bars = [figures.Bar(majority_name(metrics), metrics[f"majority_{name}"], None)]
     if not name:
         return ""
     word = next(word for key, word, _ in METRICS if key == name)
@@ -225,7 +225,13 @@ def confidence(facts: Facts) -> str:
     bins = metrics["reliability"]
     rows = [(percent(one["mean_confidence"]), percent(one["accuracy"]), f"{one['n_documents']:,}") for one in bins]
     drawn = _figure("Share that was right against confidence", figures.reliability_diagram(bins))
-    return f'<div class="pair">{drawn}{table(("mean confidence", "right", "documents"), rows)}</div>'
+    if facts.get("task") != MULTI_LABEL:
+        return f'<div class="pair">{drawn}{table(("mean confidence", "right", "documents"), rows)}</div>'
+    told = (
+        '<p class="small">Here an answer is about one label of one document: how probable the label is, and whether '
+        "the document has it.</p>"
+    )
+    return f'{told}<div class="pair">{drawn}{table(("mean probability", "has it", "labels of documents"), rows)}</div>'
 
 
 def review(facts: Facts) -> str:

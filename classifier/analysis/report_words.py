@@ -12,6 +12,7 @@ from typing import Any
 from classifier.analysis.abstention import TARGETS
 from classifier.analysis.html import bounds
 from classifier.analysis.label_words import is_labels_only, why_not_measured
+from classifier.analysis.metric_names import majority_name
 from classifier.datamodels import MULTI_LABEL
 from classifier.errors import excerpt, listing
 
@@ -170,7 +171,7 @@ def _quality(facts: Facts) -> str:
         "micro_f1": "On documents that it had not seen, it reaches a micro-F1 of {}",
     }[name].format(with_interval(metrics, name))
     majority = metrics.get(f"majority_{name}")
-    compared = [] if majority is None else [f"always the most frequent label would be right in {percent(majority)}"]
+    compared = [] if majority is None else [f"{majority_name(metrics)} would be right in {percent(majority)}"]
     best = simpler_methods(facts)[-1:] if is_cross_validated(facts) else []
     if best and headline(best[0]) == name and best[0][name] != majority:
         within = best[0][name] >= (metrics.get(f"{name}_interval") or (2.0,))[0]

@@ -98,7 +98,7 @@ def audit_lines(report: AuditReport) -> Sequence[str]:
         *report.audit.sentences(),
         *([leaked + (some if n_leaked else "")] if report.n_test else []),
         *(
-            f"  {issue.quality:.2f}  {snippet(issue.label, 30)}: {snippet(issue.reason, 100)}"
+            f"  {issue.quality:.2f}  {snippet(issue.label, 30) or 'no label'}: {snippet(issue.reason, 100)}"
             for issue in issues[:SHOWN_ISSUES]
         ),
         *([f"  … and {len(issues) - SHOWN_ISSUES:,} more rows to look at"] if len(issues) > SHOWN_ISSUES else []),

@@ -45,10 +45,10 @@ def explanation_lines(explanation: Explanation, n_shown: int) -> list[str]:
         return ["empty: there is nothing to read in this text"]
     label = terminal.snippet(explanation.label, 40)
     speaks_for, against = explanation.most_important(n_shown)
-    runner_up = terminal.snippet(explanation.runner_up, 40)
+    next_one = f"{terminal.snippet(explanation.runner_up, 40)}  {terminal.percent(explanation.runner_up_probability)}"
     return [
         f"{label}  {terminal.percent(explanation.probability)}",
-        f"next: {runner_up}  {terminal.percent(explanation.runner_up_probability)}",
+        *([f"next: {next_one}"] if explanation.runner_up else []),
         "Effects are on the log-odds of this label: what it would lose without the word or passage.",
         *_word_lines(f"Words for {label}:", speaks_for),
         *_word_lines(f"Words against {label}:", against),

@@ -14,6 +14,7 @@ from classifier.analysis.confidence import Floats, Ints
 from classifier.analysis.conformal import conformal_thresholds, nonconformity, prediction_sets, set_summary
 from classifier.analysis.evaluation import Evaluation, evaluate, score_answers, wilson_interval
 from classifier.analysis.issues import Audit
+from classifier.analysis.metric_names import MAJORITY
 from classifier.analysis.multilabel import MultiLabelEvaluation
 from classifier.analysis.scope import fit_scope, leave_out_similarity
 from classifier.datamodels import SINGLE_LABEL
@@ -25,7 +26,7 @@ from classifier.modeling.multi_label import MultiLabelFit
 from classifier.modeling.race import HeadFit
 from classifier.modeling.training_data import TrainingData
 
-MAJORITY, NEAREST = "always the most frequent label", "five nearest documents"
+NEAREST = "five nearest documents"
 CONFIDENCE_LEVELS = (0.9, 0.95)
 MOST_QUERIES = 2000
 N_NEIGHBORS = 5

@@ -9,10 +9,11 @@ import numpy as np
 from classifier.analysis.evaluation import wilson_interval
 from classifier.analysis.label_audit import audit_label_sets
 from classifier.analysis.label_scales import Bools, fit_label_scales
+from classifier.analysis.metric_names import MAJORITY_SET
 from classifier.analysis.multilabel import evaluate_multi_label, macro_f1, micro_f1
 from classifier.datamodels import MULTI_LABEL
 from classifier.embedding.contract import Embeddings
-from classifier.modeling.findings import MAJORITY, Findings, common_facts
+from classifier.modeling.findings import Findings, common_facts
 from classifier.modeling.folds import ALWAYS_IN_TRAINING
 from classifier.modeling.held_out import HeldOut
 from classifier.modeling.label_sets import LabelRule, all_right_log_odds, split_labels
@@ -57,7 +58,7 @@ def label_findings(
 
 def _baseline_scores(fitted: MultiLabelFit, y: Bools, majority: Bools, measured: Bools) -> list[dict[str, Any]]:
     """Measure what simpler models would have answered to the same held-out documents."""
-    answers = {MAJORITY: np.broadcast_to(majority, y.shape)}
+    answers = {MAJORITY_SET: np.broadcast_to(majority, y.shape)}
     answers |= {name: decisions[measured] for name, decisions in fitted.baselines.items()}
     return [_scored(name, decisions, y) for name, decisions in answers.items()]
 

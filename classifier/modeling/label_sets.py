@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Floats, sigmoid
+from classifier.datamodels import MULTI_LABEL
 
 Bools = NDArray[np.bool_]
 
@@ -68,26 +68,29 @@ def stored_label_rule(facts: Mapping[str, Any], n_classes: int) -> LabelRule | N
         When it is no rule for so many labels.
     """
     values = facts.get("label_rule")
+    if (values is None) == (facts.get("task") == MULTI_LABEL):
+        raise ValueError("it has thresholds for its labels and says that each document has one label, or the reverse")
     if values is None:
         return None
     try:
-        thresholds = np.array(values["thresholds"], dtype=np.float64)
-        factor, offset = float(values["factor"]), float(values["offset"])
-    except (KeyError, TypeError, ValueError) as error:
+        written = [*values["thresholds"], values["factor"], values["offset"]]
+        numbers = np.array([number if type(number) in {int, float} else np.nan for number in written], dtype=np.float64)
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError("its thresholds are no numbers") from error
-    if thresholds.shape != (n_classes,) or not (np.isfinite(thresholds).all() and (thresholds > 0).all()):
+    if not np.isfinite(numbers).all():
+        raise ValueError("its thresholds are not finite numbers")
+    *thresholds, factor, offset = numbers.tolist()
+    if len(thresholds) != n_classes or not all(0 < threshold <= 1 for threshold in thresholds):
         raise ValueError("its thresholds do not belong to its labels")
-    if not (math.isfinite(factor) and math.isfinite(offset)):
-        raise ValueError("its thresholds hold numbers that are not finite")
-    return LabelRule(thresholds, factor, offset)
+    return LabelRule(np.array(thresholds), factor, offset)
 
 
-def split_labels(label: str | Sequence[str]) -> tuple[str, ...]:
+def split_labels(label: str | Collection[str]) -> tuple[str, ...]:
     """Read a set of labels.
 
     Parameters
     ----------
-    label : str or sequence of str
+    label : str or collection of str
         Labels joined by ``|``, or one by one.
 
     Returns
@@ -106,6 +109,6 @@ def split_labels(label: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({part.strip() for part in joined.split(SEPARATOR)} - {""}))
 
 
-def join_labels(labels: str | Sequence[str]) -> str:
+def join_labels(labels: str | Collection[str]) -> str:
     """Write a set of labels as `split_labels` reads it."""
     return SEPARATOR.join(split_labels(labels))

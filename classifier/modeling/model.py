@@ -23,6 +23,7 @@ from classifier.modeling import label_texts, persistence
 from classifier.modeling.findings import Findings, findings
 from classifier.modeling.held_out import HeldOut
 from classifier.modeling.label_findings import label_findings, label_rule
+from classifier.modeling.label_sets import join_labels
 from classifier.modeling.label_texts import LabelTexts
 from classifier.modeling.multi_label import MULTI_LABEL_HEADS
 from classifier.modeling.predictor import Predictor
@@ -107,9 +108,9 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         ----------
         texts : sequence of str
             Any length each; empty ones are left out with a warning.
-        labels : sequence of str, or of sequences of str
+        labels : sequence of str, or of collections of str
             One label for each text, at least two different ones; any number for each where `multi_label` is True,
-            joined by ``|`` or as a sequence.
+            joined by ``|`` or as a list or set.
         ids : sequence of str or None
             Names by which `similar` gives the documents back; row numbers from 1 where None.
         descriptions : mapping of str to str, or None
@@ -260,6 +261,13 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         self.evaluation_, self.audit_, self.held_out_ = found.evaluation, found.audit, found.held_out
         self.facts_ = {"head": self.head, "seed": self.seed, **found.facts}
         self.__dict__.pop("_index", None)
+
+    def score(
+        self, texts: Sequence[str], labels: Sequence[Label], sample_weight: NDArray[np.floating] | None = None
+    ) -> float:
+        """Return the share of texts that get their label, or exactly their labels, in [0, 1]."""
+        given = [join_labels(label) for label in labels] if self.multi_label else labels
+        return float(super().score(texts, given, sample_weight))
 
     def save(self, folder: str | Path) -> Path:
         """Write the model as a new folder, whole or not at all, and return it.

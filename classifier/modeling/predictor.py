@@ -296,7 +296,7 @@ class Predictor:
         self._require_fitted()
         if self.label_matrix_ is not None:
             sets, counts = np.unique(self.label_matrix_, axis=0, return_counts=True)
-            return self._joined(sets[counts.argmax()])
+            return min(self._joined(row) for row in sets[counts == counts.max()])
         return str(self.classes_[np.bincount(self.document_labels_).argmax()])
 
     def loaded_embedder(self) -> Embedder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from classifier.embedding.contract import Embeddings
 from classifier.errors import TrainingDataError, excerpt, listing
 from classifier.modeling.label_sets import SEPARATOR, Bools, join_labels, split_labels
 
-Label = str | Sequence[str]
+Label = str | Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def check_training_data(
     Parameters
     ----------
     texts : sequence of str
-    labels : sequence of str, or of sequences of str
+    labels : sequence of str, or of collections of str
         One for each text; several labels of a multi-label document are joined by ``|`` or given one by one.
     ids : sequence of str or None
         Row numbers from 1 where None.
@@ -122,7 +122,9 @@ def check_training_data(
         wrong = next((row for row, value in enumerate(values) if not isinstance(value, str)), None)
         if wrong is not None:
             kind = type(values[wrong]).__name__
-            raise TrainingDataError(f"The {role} of document {wrong + 1} is of type {kind}", "give strings only")
+            is_set = multi_label and role == "label"
+            remedy = "strings or lists of strings, empty where there is no label" if is_set else "strings only"
+            raise TrainingDataError(f"The {role} of document {wrong + 1} is of type {kind}", f"give {remedy}")
     blank = next((row for row, label in enumerate(labels) if not str(label).strip()), None)
     if blank is not None and not multi_label:
         raise TrainingDataError(f"The label of document {blank + 1} is empty", "leave unlabelled documents out")
@@ -159,8 +161,8 @@ def _folded(label: str) -> str:
 
 def _joined(label: Label) -> Label:
     """Join the labels of a document; what is no label stays as it is."""
-    is_set = isinstance(label, str) or (isinstance(label, Sequence) and all(isinstance(part, str) for part in label))
-    return join_labels(label) if is_set else label
+    is_set = isinstance(label, Collection) and not isinstance(label, bytes | Mapping)
+    return join_labels(label) if is_set and all(isinstance(part, str) for part in label) else label
 
 
 def _checked(texts: list[str], labels: list[str], ids: list[str], *, multi_label: bool) -> TrainingData:
@@ -168,8 +170,11 @@ def _checked(texts: list[str], labels: list[str], ids: list[str], *, multi_label
     given = [split_labels(label) if multi_label else (label,) for label in labels]
     classes = sorted({part for parts in given for part in parts})
     if len(set(labels)) < 2:
-        have = f"only the label {excerpt(labels[0])}" if classes else "no labelled documents"
-        raise TrainingDataError(f"There is {have} to learn from", "a classifier needs documents of two labels or more")
+        have = f"is only the label {excerpt(labels[0])}" if classes else "are no labelled documents"
+        others = ", or some without a label" if multi_label else ""
+        raise TrainingDataError(
+            f"There {have} to learn from", f"a classifier needs documents of two labels or more{others}"
+        )
     counts = Counter(part for parts in given for part in parts)
     noticed = (*_lonely(counts), *_alike(classes), *_repeated(texts, labels), *_conflicting(texts, labels))
     return TrainingData(

@@ -31,7 +31,8 @@ class BatchCounts:
     n_rows, n_predicted, n_rejected : int
         Rows read; rows written with an answer; rows listed as rejected. The first is the sum of the others.
     statuses, labels : dict of str to int
-        How often each status and each predicted label was given, most frequent first.
+        How often each status and each predicted label was given, most frequent first; the empty string stands for
+        readable rows that were given none.
     """
 
     n_rows: int
@@ -89,7 +90,7 @@ def predict_stream(
             for record, answer in zip(records, answers, strict=True):
                 writer.write(record.row, answer_cells(answer, top_k))
                 statuses[answer.status] += 1
-                labels.update(answer.labels)
+                labels.update(answer.labels or [""] * (answer.status != STATUS_EMPTY))
             n_rows += len(window)
             n_rejected += len(window) - len(records)
             bar.update(len(window))

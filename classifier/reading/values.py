@@ -91,16 +91,17 @@ def to_text(value: Any) -> str | None:
 
 
 def to_label(value: Any) -> str | None:
-    """Write a cell as a label: as `to_text`, but lists are joined with ``|`` and an empty or blank label is none.
+    """Write a cell as a label: as `to_text`, but lists are joined with ``|``, and empty or blank labels are none.
 
     Examples
     --------
-    >>> to_label(["spam", "urgent"]), to_label(""), to_label(Literal("3"))
-    ('spam|urgent', None, '3')
+    >>> to_label(["spam", "urgent"]), to_label(["", " "]), to_label(""), to_label(Literal("3"))
+    ('spam|urgent', None, None, '3')
     """
     value = _plain(value)
     if isinstance(value, list | tuple):
-        return "|".join(text for item in value if (text := to_text(item)) is not None) or None
+        texts = [text for item in value if (text := to_text(item)) is not None and text.strip()]
+        return "|".join(texts) or None
     text = to_text(value)
     return text if text and text.strip() else None
 

@@ -20,7 +20,7 @@ from classifier.datamodels import (
     Prediction,
     Rejection,
 )
-from classifier.modeling.label_sets import SEPARATOR
+from classifier.modeling.label_sets import split_labels
 
 VERY_SURE, FAIRLY_SURE = 0.9, 0.6
 SNIPPET_CHARACTERS = 170
@@ -32,6 +32,7 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _LINK = re.compile(r"(?i)(?<=www)(?=\.)|(?<=http)(?=s?:)|(?=@[-\w]+\.)")
 _NO_COLOR = "#7a8190"
+NO_LABEL_COLOR = {NO_LABEL: _NO_COLOR}
 _WORD_JOINER = "\u2060"
 
 
@@ -112,10 +113,12 @@ def certainty(prediction: Prediction, *, multi_label: bool = False) -> str:
         return "<strong>Very sure</strong>"
     if prediction.confidence >= FAIRLY_SURE and prediction.status != STATUS_UNSURE:
         return "<strong>Fairly sure</strong>"
-    names = " and ".join(f'<em class="user">{escaped(label)}</em>' for label, _ in prediction.top(2))
-    if multi_label:
-        return f"<strong>Unsure</strong> whether these are the right labels; the most probable ones are {names}"
-    return f"<strong>Unsure</strong> between {names}"
+    names = [f'<em class="user">{escaped(label)}</em>' for label, _ in prediction.top(2)]
+    if not multi_label:
+        return f"<strong>Unsure</strong> between {' and '.join(names)}"
+    doubts = ("none fits", "this label alone is right", "exactly these labels are right")
+    doubt = f"<strong>Unsure</strong> whether {doubts[min(len(prediction.labels), 2)]}"
+    return f"{doubt}; the most probable are {' and '.join(names)}" if len(names) > 1 else doubt
 
 
 def result(
@@ -157,7 +160,7 @@ def result(
     shares = prediction.top(n_shown)
     return (
         f'<section class="dc result" style="{_label_style(colors, decided_label(prediction) or "")}">{source}'
-        f'<h2 class="user">{escaped(", ".join(prediction.labels) or NO_LABEL)}</h2>'
+        f"{_answer(prediction.labels, colors)}"
         f'<p class="sure">{certainty(prediction, multi_label=multi_label)} · '
         f'<span class="number">{percentage(prediction.confidence)}</span></p>'
         f"{bars([(label, share, percentage(share)) for label, share in shares], colors)}"
@@ -234,9 +237,9 @@ def preview(texts: Sequence[str]) -> str:
 
 def table_summary(predictions: Sequence[Prediction], n_rejected: int, colors: Mapping[str, str]) -> str:
     """Count what became of the rows of a table."""
-    n_empty = sum(prediction.status == STATUS_EMPTY for prediction in predictions)
-    n_answered = len(predictions) - n_empty
-    labels = Counter(label for prediction in predictions for label in prediction.labels)
+    answered = [prediction for prediction in predictions if prediction.status != STATUS_EMPTY]
+    labels = Counter(label for prediction in answered for label in prediction.labels or (NO_LABEL,))
+    n_answered, n_empty = len(answered), len(predictions) - len(answered)
     parts = [f"{_counted(n_answered, 'row')} answered"]
     parts += [f"{n_empty:,} with nothing to read"] if n_empty else []
     parts += [f"{n_rejected:,} rejected"] if n_rejected else []
@@ -264,13 +267,27 @@ def row_heading(row: int, document_id: str, text: str) -> str:
 
 def _card(neighbor: Neighbor, colors: Mapping[str, str]) -> str:
     """Draw one training document."""
-    label = neighbor.label or NO_LABEL
-    style = _label_style(colors, label if label in colors else label.split(SEPARATOR)[0])
+    labels = (neighbor.label,) if neighbor.label in colors else split_labels(neighbor.label) or (NO_LABEL,)
+    style = _label_style(colors, labels[0])
     return (
-        f'<article class="card"><header style="{style}"><span class="chip user">{escaped(label)}</span>'
+        f'<article class="card"><header style="{style}"><span class="chips">{_chips(labels, colors)}</span>'
         f'<span class="id small user">{escaped(neighbor.id)}</span>'
         f'<span class="similarity" title="cosine similarity">{_track(neighbor.similarity, style)}'
         f'<span class="number">{neighbor.similarity:.2f}</span></span></header>{_passage(neighbor.text)}</article>'
+    )
+
+
+def _answer(labels: Sequence[str], colors: Mapping[str, str]) -> str:
+    """Head an answer with its label, or with several of them one by one."""
+    if len(labels) > 1:
+        return f'<h2 class="chips">{_chips(labels, colors)}</h2>'
+    return f'<h2 class="user">{escaped(labels[0] if labels else NO_LABEL)}</h2>'
+
+
+def _chips(labels: Iterable[str], colors: Mapping[str, str]) -> str:
+    """Draw labels one by one, each behind a dot of its colour."""
+    return " ".join(
+        f'<span class="chip user" style="{_label_style(colors, label)}">{escaped(label)}</span>' for label in labels
     )
 
 

@@ -40,7 +40,10 @@ CSS = """
             font-weight: 600; font-size: 0.9rem; line-height: 1.35; }
 .dc .chip::before { content: ""; flex: none; width: 0.6rem; height: 0.6rem; border-radius: 50%;
                     background: var(--label, currentColor); }
-.dc .card .id { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.dc .chips { display: flex; flex-wrap: wrap; gap: 0.1rem 0.9rem; min-width: 0; }
+.dc.result h2.chips { color: inherit; gap: 0.1rem 1.2rem; }
+.dc h2 .chip { color: inherit; font: inherit; }
+.dc .card .id { flex: none; max-width: 40%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .dc .card .similarity { margin-left: auto; flex: none; display: flex; align-items: center; gap: 0.55rem; }
 .dc .card .track { width: 4.5rem; height: 0.4rem; }
 .dc .card .similarity .number { font-size: 0.9rem; }

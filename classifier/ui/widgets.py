@@ -199,7 +199,7 @@ def table_answers(opened: state.OpenModel, answers: TableAnswers, *, key: str) -
     pairs = list(zip(answers.records, answers.predictions, strict=True))
     rows = {
         "id": [record.document.id for record, _ in pairs],
-        "label": [list(answer.labels) for _, answer in pairs],
+        "label": [_shown_labels(answer) for _, answer in pairs],
         "confidence": [None if answer.status == STATUS_EMPTY else 100 * answer.confidence for _, answer in pairs],
         "status": [answer.status for _, answer in pairs],
         "text": [markup.shortened(record.document.text, TABLE_TEXT_CHARACTERS) for record, _ in pairs],
@@ -224,7 +224,7 @@ def row_heading(record: Record) -> None:
 
 def _columns(opened: state.OpenModel) -> dict[str, Any]:
     """Say how the columns of answers are drawn."""
-    options = opened.colors
+    options = markup.NO_LABEL_COLOR | opened.colors
     return {
         "id": st.column_config.TextColumn(width="small"),
         "label": st.column_config.MultiselectColumn(options=list(options), color=list(options.values())),
@@ -232,6 +232,11 @@ def _columns(opened: state.OpenModel) -> dict[str, Any]:
         "status": st.column_config.TextColumn(width="small"),
         "text": st.column_config.TextColumn(width="large"),
     }
+
+
+def _shown_labels(answer: Prediction) -> list[str]:
+    """Return the labels of a row's answer; nothing where there is nothing to read."""
+    return list(answer.labels) or ([] if answer.status == STATUS_EMPTY else [markup.NO_LABEL])
 
 
 def _download_name(name: str) -> str:

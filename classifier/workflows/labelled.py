@@ -7,6 +7,7 @@ from pathlib import Path
 from classifier.datamodels import Document, Rejection
 from classifier.errors import OutputError, TrainingDataError
 from classifier.files import file_sha256
+from classifier.modeling.label_sets import split_labels
 from classifier.prediction.writers import RejectionsFile
 from classifier.reading.documents import read_documents
 from classifier.reports import Columns, LabelledFile
@@ -50,7 +51,7 @@ def read_labelled(
                 n_unlabelled += 1
             else:
                 documents.append(item.document)
-    if not any(document.label for document in documents):
+    if not any(split_labels(document.label or "") if multi_label else document.label for document in documents):
         raise TrainingDataError(f"No row of {path} has a label", "fill one in, or name the column with --label-column")
     return LabelledFile(
         name=file_name(path),
