@@ -13,6 +13,7 @@ from classifier.datamodels import ReviewPolicy
 from classifier.errors import OptionError, TrainingDataError
 from classifier.modeling.decisions import (
     DEFAULT_MIN_CONFIDENCE,
+    held_out_scores,
     review_threshold,
     set_thresholds,
     statuses,
@@ -130,6 +131,6 @@ def test_a_stored_rule_comes_back() -> None:
 def test_sets_hold_the_truth_as_often_as_asked() -> None:
     """Thresholds from one half of the documents keep their promise on the other."""
     held_out, y = answered(4000)
-    threshold = set_thresholds(held_out, y, 2, 0.9)
+    threshold = set_thresholds(*held_out_scores(held_out, y), 2, 0.9)
     fresh, _ = answered(4000, seed=1)
     assert ((1 - fresh.truth) <= threshold[0]).mean() == pytest.approx(0.9, abs=0.02)

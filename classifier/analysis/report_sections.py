@@ -90,7 +90,7 @@ def race(facts: Facts) -> str:
         return ""
     if isinstance(race, Mapping):
         return _first_race(facts)
-    share, word = ("macro_f1", "macro-F1") if facts.get("task") == MULTI_LABEL else ("accuracy", "accuracy")
+    share, word = ("macro_f1", "best macro-F1") if facts.get("task") == MULTI_LABEL else ("accuracy", "accuracy")
     rows = [
         (
             escaped(one["features"]),

@@ -87,13 +87,17 @@ def statuses(
     return [str(status) for status in found]
 
 
-def set_thresholds(
-    held_out: HeldOut, y: Ints, n_classes: int, confidence_level: float, *, per_class: bool = False
-) -> Floats:
-    """Return the thresholds of conformal sets by label, from held-out answers; see `conformal_thresholds`."""
+def held_out_scores(held_out: HeldOut, y: Ints) -> tuple[Floats, Ints]:
+    """Return how little held-out answers conform to the true labels, and those labels; see `nonconformity`."""
     measured = held_out.measured
-    scores = 1.0 - held_out.truth[measured].astype(np.float64)
-    thresholds = conformal_thresholds(scores, y[measured], n_classes, confidence_level, per_class=per_class)
+    return 1.0 - held_out.truth[measured].astype(np.float64), y[measured]
+
+
+def set_thresholds(
+    scores: Floats, y: Ints, n_classes: int, confidence_level: float, *, per_class: bool = False
+) -> Floats:
+    """Return the thresholds of conformal sets by label, see `conformal_thresholds`."""
+    thresholds = conformal_thresholds(scores, y, n_classes, confidence_level, per_class=per_class)
     return thresholds + np.finfo(np.float32).eps  # what is stored is rounded, and rounding shall not rule a label out
 
 

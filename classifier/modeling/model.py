@@ -260,7 +260,8 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         self.warnings_ = data.warnings
         self.evaluation_, self.audit_, self.held_out_ = found.evaluation, found.audit, found.held_out
         self.facts_ = {"head": self.head, "seed": self.seed, **found.facts}
-        self.__dict__.pop("_index", None)
+        for made_from_them in ("_index", "_conformal"):
+            self.__dict__.pop(made_from_them, None)
 
     def score(
         self, texts: Sequence[str], labels: Sequence[Label], sample_weight: NDArray[np.floating] | None = None
