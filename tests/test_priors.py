@@ -268,3 +268,22 @@ def test_real_names_answer_with_one_document_or_none(encoder: Embedder) -> None:
         for fit in fits
     )
     assert (with_names == truth).mean() > (without == truth).mean()
+
+
+@pytest.mark.parametrize("n_documents", [3, 8, 20])
+def test_few_documents_that_say_nothing_make_nobody_sure(n_documents: int) -> None:
+    """With labels by chance, the mean confidence on other documents stays near the share that can be right."""
+    confidences = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        vectors = rng.normal(size=(3 * n_documents + 203, 24)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        names, embeddings, others = vectors[:3], vectors[3 : 3 * n_documents + 3], vectors[3 * n_documents + 3 :]
+        y = np.repeat(np.arange(3), n_documents)
+        texts = [" ".join(f"w{word}" for word in rng.integers(0, 40, 6)) for _ in y]
+        fit = fit_hybrid(embeddings, y, texts=texts, seed=seed, priors=named(names))
+        rows = fit.lexicon and fit.lexicon.transform(
+            [" ".join(f"w{word}" for word in row) for row in rng.integers(0, 40, (200, 6))]
+        )
+        confidences.append(fit.head.predict_proba(others, rows).max(axis=1).mean())
+    assert np.mean(confidences) < 0.5

@@ -53,11 +53,17 @@ class LinearHead:
     is_multi_label: bool = False
 
     def scores(self, embeddings: Embeddings, rows: SparseRows | None = None) -> NDArray[np.float32]:
-        """Return uncalibrated scores, shape (n_documents, n_classes); without `rows`, the dense half's alone."""
-        dense = embeddings @ self.coef.T + self.intercept
-        if rows is None or self.lexical is None:
-            return dense
-        return dense + rows.times(self.lexical.coef) + self.lexical.intercept
+        """Return uncalibrated scores, shape (n_documents, n_classes); without `rows`, the dense half's alone.
+
+        Products are summed up in float64 and then rounded: in float32, the last digit of a document's score would
+        depend on how many others are asked about at once.
+        """
+        total = embeddings.astype(np.float64) @ self.coef.T.astype(np.float64)
+        total += self.intercept
+        if rows is not None and self.lexical is not None:
+            total += rows.times(self.lexical.coef)
+            total += self.lexical.intercept
+        return total.astype(np.float32)
 
     def predict_proba(self, embeddings: Embeddings, rows: SparseRows | None = None) -> Floats:
         """Return calibrated probabilities, shape (n_documents, n_classes); rows sum to 1 unless multi-label."""

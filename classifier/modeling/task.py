@@ -59,9 +59,10 @@ class Task:
     -----
     Three sizes of data have rules of their own, the first two only where the texts of labels were given.
 
-    Few documents are held out, fewer than `FEW_HELD_OUT`: they cannot choose a regularisation, and two factors fitted
-    to them alone vary wildly. C is 10, and the factors are a mean of those that fit and of 2.5 for the dense and 1
-    for the sparse half, which count as 50 documents. Where no document is held out, 2.5 and 1 are taken as they are.
+    Few documents are held out, fewer than `FEW_HELD_OUT`: they cannot choose a regularisation, and how two factors
+    fitted to them alone compare varies wildly. C is 10, and the halves' shares are a mean of those that fit and of 2.5
+    for the dense and 1 for the sparse half, which count as 50 documents. How sure their sum is, the held-out documents
+    alone decide. Where no document is held out, 2.5 and 1 are taken as they are.
 
     A label has few documents, fewer than `FADED`: the lowest held-out loss decides, without the standard error's grace.
 
@@ -193,7 +194,10 @@ class Task:
         if not self.is_small:
             return found
         expected = np.array(_EXPECTED_FACTORS[: len(scores)])
-        return np.asarray((len(y) * found + _EXPECTED_COUNT * expected) / (len(y) + _EXPECTED_COUNT))
+        if not len(y):
+            return expected
+        shares = (len(y) * found + _EXPECTED_COUNT * expected) / (len(y) + _EXPECTED_COUNT)
+        return np.asarray(shares * fit_scales([weighted_sum(scores, shares)], y)[0])
 
     def held_out_proba(self, scores: Sequence[Scores]) -> Floats:
         """Calibrate the held-out scores of documents without a document's own fold; zeros where never held out."""
