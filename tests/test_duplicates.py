@@ -36,6 +36,10 @@ def shelves(draw: st.DrawFn) -> tuple[list[str], np.ndarray]:
     return texts, DIRECTIONS[[number[text] for text in texts]]
 
 
+WORTHS = st.sampled_from([1e-9, 4, 1e9])
+"""By how much fewer pairs an index must leave: always worth it, as usual, never."""
+
+
 def near_by_hand(text: str, other: str, vector: np.ndarray, another: np.ndarray) -> bool:
     """Compare two texts as the definition says."""
     if normalised(text) == normalised(other):
@@ -120,9 +124,11 @@ def test_without_words_nothing_is_near() -> None:
 
 
 @settings(deadline=None)
-@given(shelves(), st.sampled_from([1, 3, 2048]), st.sampled_from([1, 5, 65_536]))
-def test_groups_are_those_of_the_definition(drawn: tuple[list[str], np.ndarray], block: int, pairs: int) -> None:
-    """Whatever the size of a block, groups are what comparing all pairs gives, numbered by first occurrence."""
+@given(shelves(), st.sampled_from([1, 3, 2048]), st.sampled_from([1, 5, 65_536]), WORTHS)
+def test_groups_are_those_of_the_definition(
+    drawn: tuple[list[str], np.ndarray], block: int, pairs: int, worth: float
+) -> None:
+    """Whatever the size of a block, with an index and without, groups are what comparing all pairs gives, in order."""
     texts, vectors = drawn
     expected = np.arange(len(texts))
     for row, other in combinations(range(len(texts)), 2):
@@ -131,6 +137,7 @@ def test_groups_are_those_of_the_definition(drawn: tuple[list[str], np.ndarray],
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_BLOCK_ROWS", block)
         patch.setattr(duplicates, "_PAIRS_AT_ONCE", pairs)
+        patch.setattr(duplicates, "_WORTH_AN_INDEX", worth)
         found = near_duplicates(texts, vectors)
     assert partition(found) == partition(expected)
     assert list(dict.fromkeys(found.tolist())) == list(range(len(set(found.tolist()))))
@@ -148,17 +155,18 @@ def test_order_of_documents_does_not_matter(drawn: tuple[list[str], np.ndarray],
 
 
 @settings(deadline=None)
-@given(shelves(), shelves(), st.sampled_from([1, 3, 2048]))
+@given(shelves(), shelves(), st.sampled_from([1, 3, 2048]), WORTHS)
 def test_leaks_are_those_of_the_definition(
-    train: tuple[list[str], np.ndarray], test: tuple[list[str], np.ndarray], block: int
+    train: tuple[list[str], np.ndarray], test: tuple[list[str], np.ndarray], block: int, worth: float
 ) -> None:
-    """A test document leaks where any training text is equal or near."""
+    """A test document leaks where any training text is equal or near, with an index and without."""
     expected = [
         any(near_by_hand(text, other, vector, another) for other, another in zip(*train, strict=True))
         for text, vector in zip(*test, strict=True)
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_BLOCK_ROWS", block)
+        patch.setattr(duplicates, "_WORTH_AN_INDEX", worth)
         assert leaked_rows(train[0], test[0], train[1], test[1]).tolist() == expected
 
 
