@@ -25,9 +25,9 @@ from classifier.storage.bundle import Bundle, load_bundle, save_bundle
 
 if TYPE_CHECKING:
     from classifier.datamodels import EncoderOptions
-    from classifier.modeling.predictor import Predictor
+    from classifier.modeling.trained import Trained
 
-    Model = TypeVar("Model", bound=Predictor)
+    Model = TypeVar("Model", bound=Trained)
 
 LIBRARIES = (
     "document-classifier",
@@ -41,7 +41,7 @@ LIBRARIES = (
 )
 
 
-def save(model: Predictor, folder: Path) -> Path:
+def save(model: Trained, folder: Path) -> Path:
     """Write a trained classifier as a new folder."""
     labels = [str(label) for label in model.classes_]
     colors = label_colors(labels)
@@ -157,7 +157,7 @@ def _held_out(arrays: dict[str, np.ndarray]) -> HeldOut:
     return HeldOut.from_array(found)
 
 
-def _label_matrix_array(model: Predictor, n_labels: int) -> np.ndarray:
+def _label_matrix_array(model: Trained, n_labels: int) -> np.ndarray:
     """Return which labels each document has; no rows where each has one."""
     matrix = model.label_matrix_
     return np.zeros((0, n_labels), dtype=np.uint8) if matrix is None else matrix.astype(np.uint8)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,109 +13,26 @@ from numpy.typing import NDArray
 from classifier.analysis.confidence import Floats
 from classifier.analysis.conformal import nonconformity, prediction_sets
 from classifier.analysis.scope import nearest_similarity
-from classifier.datamodels import STATUS_EMPTY, Document, EncoderOptions, Neighbor, Prediction, ReviewPolicy
+from classifier.datamodels import STATUS_EMPTY, Neighbor, Prediction, ReviewPolicy
 from classifier.embedding.contract import (
-    FULL_PRECISIONS,
-    Embedder,
-    EmbeddingContract,
     Embeddings,
-    MeasuresCoverage,
-    Recipe,
-    State,
 )
-from classifier.embedding.embedders import DEFAULT_EMBEDDER, load_embedder
-from classifier.embedding.engine import AUTO
 from classifier.errors import (
     EmptyTextWarning,
     MultiLabelError,
-    NotFittedError,
-    NotTextError,
     TrainingDataError,
-    UnfittedEmbedderError,
     lookup,
 )
-from classifier.modeling import decisions, persistence
+from classifier.modeling import decisions
 from classifier.modeling.decisions import DEFAULT_MIN_CONFIDENCE
-from classifier.modeling.head import LinearHead
-from classifier.modeling.held_out import HeldOut
-from classifier.modeling.label_sets import SEPARATOR, LabelRule
-from classifier.modeling.lexical import Lexicon
 from classifier.modeling.neighbors import NeighborIndex
+from classifier.modeling.trained import Trained, checked_texts
 
 _NOTHING_TO_READ = Prediction(label="", confidence=0.0, status=STATUS_EMPTY, used_fraction=0.0)
 
 
-class Predictor:
-    """Answer for documents by a trained head on their embeddings.
-
-    Parameters
-    ----------
-    embedder : str or Embedder, default='default'
-        A name or folder for `load_embedder`, or an embedder that is already loaded.
-    head : str, default='hybrid'
-        A name of `classifier.modeling.race.HEADS`: ``hybrid`` reads the embedding and the words, ``logistic`` the
-        embedding alone.
-    seed : int, default=0
-        Decides the cross-validation folds.
-    multi_label : bool, default=False
-        Whether a document may have any number of labels, also none.
-    options : EncoderOptions or None
-        How a transformer is run; None for the defaults.
-
-    Attributes
-    ----------
-    classes_ : ndarray of str, shape (n_classes,)
-        The labels, sorted; columns of `predict_proba`.
-    head_ : LinearHead
-        The trained head.
-    lexicon_ : Lexicon or None
-        What turns texts into the sparse half of the head's features; None where it reads embeddings alone.
-    label_rule_ : LabelRule or None
-        From which probability on a label is given; None where each document has one label.
-    held_out_ : HeldOut
-        How each training document fared while it was held out.
-    documents_ : sequence of Document
-        The documents it was trained on, behind `similar`.
-    embeddings_ : ndarray of float32, shape (n_documents, n_dims)
-        Their vectors.
-    contract_ : EmbeddingContract
-        What its vectors may be compared with.
-    warnings_ : tuple of str
-        What was noticed about the training documents.
-    embedder_state_ : dict of str to ndarray
-        What its embedder learned from them; empty for one that learns nothing.
-    facts_ : dict
-        What is stored with the model beside its arrays, such as its data and metrics; JSON values only.
-    """
-
-    classes_: NDArray[np.object_]
-    head_: LinearHead
-    lexicon_: Lexicon | None
-    label_rule_: LabelRule | None
-    held_out_: HeldOut
-    contract_: EmbeddingContract
-    embeddings_: Embeddings
-    document_labels_: NDArray[np.intp]
-    label_matrix_: NDArray[np.bool_] | None
-    documents_: Sequence[Document]
-    warnings_: tuple[str, ...]
-    embedder_state_: State
-    facts_: dict[str, Any]
-
-    def __init__(
-        self,
-        embedder: str | Embedder = DEFAULT_EMBEDDER,
-        *,
-        head: str = "hybrid",
-        seed: int = 0,
-        multi_label: bool = False,
-        options: EncoderOptions | None = None,
-    ) -> None:
-        self.embedder = embedder
-        self.head = head
-        self.seed = seed
-        self.multi_label = multi_label
-        self.options = options
+class Predictor(Trained):
+    """Answer for documents by a trained head on their embeddings; for its parameters and attributes see `Trained`."""
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.object_]:
         """Return the label of each text; of a multi-label model, all labels joined by ``|``, an empty string for none.
@@ -152,7 +67,7 @@ class Predictor:
 
     def proba_of(self, texts: Sequence[str], embeddings: Embeddings) -> Floats:
         """Return calibrated probabilities of texts whose embeddings are known, as `predict_proba` does."""
-        return self.head_.proba_of(self._scores(_strings(texts), embeddings))
+        return self.head_.proba_of(self._scores(checked_texts(texts), embeddings))
 
     def given_labels(self, proba: Floats) -> NDArray[np.bool_]:
         """Decide by probabilities, as `predict_proba` returns them, which labels are given, of the same shape."""
@@ -173,7 +88,7 @@ class Predictor:
         progress : bool, default=False
             Show a bar on stderr.
         """
-        texts = _strings(texts)
+        texts = checked_texts(texts)
         embeddings = self.encode(texts, progress=progress)
         scores = self._scores(texts, embeddings)
         proba = self.head_.proba_of(scores)
@@ -264,16 +179,6 @@ class Predictor:
         self._require_fitted()
         return decisions.review_threshold(self.held_out_, policy, n_documents)
 
-    def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
-        """Embed texts as the training documents were; float32 of shape (n_documents, n_dims)."""
-        self._require_fitted()
-        return self.loaded_embedder().encode(_strings(texts), progress=progress)
-
-    def used_fraction(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the share of each text's visible characters that the encoder could read, in [0, 1]."""
-        texts, embedder = _strings(texts), self.loaded_embedder()
-        return embedder.coverage(texts) if isinstance(embedder, MeasuresCoverage) else np.ones(len(texts))
-
     def similar(
         self, text: str, k: int = 10, *, label: str | None = None, exclude_self: bool = False
     ) -> list[Neighbor]:
@@ -311,51 +216,6 @@ class Predictor:
             for document, similarity in zip((self.documents_[row] for row in rows), similarities, strict=True)
         ]
 
-    @classmethod
-    def load(cls, folder: str | Path, options: EncoderOptions | None = None) -> Self:
-        """Check and open a folder written by `DocumentClassifier.save`.
-
-        Raises
-        ------
-        BundleRefusedError
-            When anything about it is damaged, foreign, newer or hostile.
-        """
-        return persistence.load(cls, Path(folder), options)
-
-    def majority_label(self) -> str:
-        """Return the most frequent label, or set of labels joined by ``|``, of the training documents."""
-        self._require_fitted()
-        if self.label_matrix_ is not None:
-            sets, counts = np.unique(self.label_matrix_, axis=0, return_counts=True)
-            return min(self._joined(row) for row in sets[counts == counts.max()])
-        return str(self.classes_[np.bincount(self.document_labels_).argmax()])
-
-    def loaded_embedder(self) -> Embedder:
-        """Return the embedder, loading it on first use, never from outside this machine.
-
-        Raises
-        ------
-        EmbedderError
-            When it is missing, or is not the one this model was trained with.
-        """
-        self._require_fitted()
-        if getattr(self, "_embedder", None) is None:
-            chosen = self.embedder
-            embedder = self._load_embedder(chosen) if isinstance(chosen, str) else chosen
-            self.contract_.require_same(embedder.contract)
-            self._embedder = embedder
-        return self._embedder
-
-    def _load_embedder(self, name: str) -> Embedder:
-        """Load what the training documents were embedded with, in the same precision."""
-        options = replace(self.options or EncoderOptions(), download=False)
-        if options.precision == AUTO and self.contract_.precision not in FULL_PRECISIONS:
-            options = replace(options, precision=self.contract_.precision)
-        embedder = load_embedder(name, options, state=self.embedder_state_, dtype=self.contract_.dtype)
-        if isinstance(embedder, Recipe):
-            raise UnfittedEmbedderError(name)
-        return embedder
-
     @cached_property
     def _index(self) -> NeighborIndex:
         """Search over the training documents."""
@@ -387,10 +247,6 @@ class Predictor:
             labels=tuple(str(label) for label in self.classes_[given]),
         )
 
-    def _joined(self, given: NDArray[np.bool_]) -> str:
-        """Write the labels that are given."""
-        return SEPARATOR.join(str(label) for label in self.classes_[given])
-
     def _has_label(self, label: str) -> NDArray[np.bool_]:
         """Tell which training documents have a label."""
         code = lookup({str(name): code for code, name in enumerate(self.classes_)}, label, "label")
@@ -402,23 +258,7 @@ class Predictor:
         """Return the rows of training documents with exactly this text."""
         return [row for row, document in enumerate(self.documents_) if document.text == text]
 
-    def _require_fitted(self) -> None:
-        """Refuse to go on before `fit` or `load`."""
-        if not hasattr(self, "head_"):
-            raise NotFittedError
-
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be loaded again."""
         state: Any = super().__getstate__()
         return {key: value for key, value in state.items() if key not in {"_embedder", "_index"}}
-
-
-def _strings(texts: Sequence[str]) -> list[str]:
-    """Take a list of strings and nothing else: a single string would be read letter by letter."""
-    if isinstance(texts, str):
-        raise NotTextError("A single string was given")
-    found = list(texts)
-    wrong = next((row for row, text in enumerate(found) if not isinstance(text, str)), None)
-    if wrong is not None:
-        raise NotTextError(f"Text {wrong + 1} is of type {type(found[wrong]).__name__}")
-    return found
