@@ -51,6 +51,37 @@ def test_equal_documents_are_answered_by_their_shares(tmp_path: Path) -> None:
     assert "1 text with more than one label, in 40 documents" in found.output
 
 
+def test_other_spellings_of_a_text_are_held_out_with_it() -> None:
+    """Copies that differ by case, spaces or punctuation do not make labels by chance look learned."""
+    rng = np.random.default_rng(0)
+    texts, labels = [], []
+    for _ in range(80):
+        text, label = " ".join(f"w{word}" for word in rng.integers(0, 60, 8)), "xy"[rng.integers(2)]
+        texts += [text, text.upper(), f"{text} ", f"{text.capitalize()}."]
+        labels += [label] * 4
+    with pytest.warns(TrainingDataWarning, match="240 documents with the words and label of another"):
+        model = DocumentClassifier(FakeEmbedder()).fit(texts, labels)
+    assert model.evaluation_ is not None
+    assert model.evaluation_.accuracy < 0.65
+    assert model.predict_proba([f"new w{number} w{number + 1}" for number in range(50)]).max(axis=1).mean() < 0.65
+
+
+@pytest.mark.parametrize("n_documents", [4, 6, 10])
+def test_a_label_that_was_never_held_out_leaves_doubt(n_documents: int) -> None:
+    """With one document of a label, nobody knows how often the other one is wrongly given."""
+    means = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        texts = [" ".join(f"w{word}" for word in rng.integers(0, 500, 5)) for _ in range(n_documents + 100)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrainingDataWarning)
+            model = DocumentClassifier(FakeEmbedder(), seed=seed).fit(
+                texts[:n_documents], ["x", *["y"] * (n_documents - 1)]
+            )
+        means.append(model.predict_proba(texts[n_documents:]).max(axis=1).mean())
+    assert np.mean(means) < 1 - 0.5 / n_documents
+
+
 def test_one_label_is_nothing_to_choose_from(tmp_path: Path) -> None:
     """A file with a single label is refused by name, whatever command reads it."""
     file = write(tmp_path / "one.csv", [(f"cat number {row}", "cat") for row in range(9)])

@@ -295,7 +295,7 @@ def test_conflicts_are_between_sets() -> None:
         trained([*LABELS, ["sharp", "green"], [], ["food"]], [*TEXTS, TEXTS[1], TEXTS[3], TEXTS[4]])
     said = " ".join(str(warning.message) for warning in caught)
     assert "1 text with conflicting labels: 'tulips d' is without a label and 'sharp'" in said
-    assert "2 documents with the text and label of another" in said
+    assert "2 documents with the words and label of another" in said
 
 
 def test_review_is_about_whole_sets(forum: DocumentClassifier) -> None:

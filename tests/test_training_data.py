@@ -131,7 +131,7 @@ def test_spellings_and_repetitions_are_named() -> None:
     """Labels that differ by case or spaces, and repeated texts, are worth a warning."""
     data = check_training_data(["a", "b", "c", "c"], ["Billing", "billing ", "other", "other"])
     assert any("'Billing' and 'billing '" in warning for warning in data.warnings)
-    assert any("1 document with the text and label of another" in warning for warning in data.warnings)
+    assert any("1 document with the words and label of another" in warning for warning in data.warnings)
     assert data.groups.tolist() == [0, 1, 2, 2]
 
 

@@ -84,7 +84,7 @@ def fit_temperature(scores: NDArray[np.floating], y: Ints) -> float:
     return 1.0 / float(fit_scales([scores], y)[0])
 
 
-def fit_scales(scores: Sequence[NDArray[np.floating]], y: Ints) -> Floats:
+def fit_scales(scores: Sequence[NDArray[np.floating]], y: Ints, *, unseen: float = 0.0) -> Floats:
     """Find how much each of several held-out scores should count in their sum.
 
     Parameters
@@ -93,6 +93,9 @@ def fit_scales(scores: Sequence[NDArray[np.floating]], y: Ints) -> Floats:
         Scores of heads that were not trained on these documents.
     y : ndarray of int, shape (n_documents,)
         True classes, as column numbers.
+    unseen : float, default=0.0
+        Share of all documents that have no such scores, as they are the only ones of their class. What the heads
+        would have made of them is not known, and so the targets are that much further from 1.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def fit_scales(scores: Sequence[NDArray[np.floating]], y: Ints) -> Floats:
     found = minimize(
         _smoothed_loss,
         np.full(n_scores, 1.0 / n_scores),
-        args=(scores, y),
+        args=(scores, y, unseen),
         jac=True,
         method="L-BFGS-B",
         bounds=[(least, np.exp(_LARGEST_LOG_SCALE))] * n_scores,
@@ -124,7 +127,7 @@ def fit_scales(scores: Sequence[NDArray[np.floating]], y: Ints) -> Floats:
     return factors if factors.any() else np.full(n_scores, np.exp(-_LARGEST_LOG_SCALE) / n_scores)
 
 
-def cross_fitted_proba(scores: Sequence[NDArray[np.floating]], y: Ints, folds: Ints) -> Floats:
+def cross_fitted_proba(scores: Sequence[NDArray[np.floating]], y: Ints, folds: Ints, *, unseen: float = 0.0) -> Floats:
     """Calibrate held-out scores without using a document's own fold.
 
     Parameters
@@ -135,6 +138,8 @@ def cross_fitted_proba(scores: Sequence[NDArray[np.floating]], y: Ints, folds: I
         True classes.
     folds : ndarray of int, shape (n_documents,)
         Fold of each document.
+    unseen : float, default=0.0
+        As for `fit_scales`.
 
     Returns
     -------
@@ -145,15 +150,17 @@ def cross_fitted_proba(scores: Sequence[NDArray[np.floating]], y: Ints, folds: I
     for fold in np.unique(folds):
         held_out = folds == fold
         others = ~held_out if (~held_out).any() else held_out
-        factors = fit_scales([one[others] for one in scores], y[others])
+        factors = fit_scales([one[others] for one in scores], y[others], unseen=unseen)
         proba[held_out] = softmax(_weighted_sum([one[held_out] for one in scores], factors))
     return proba
 
 
-def _smoothed_loss(factors: Floats, scores: Sequence[NDArray[np.floating]], y: Ints) -> tuple[float, Floats]:
+def _smoothed_loss(
+    factors: Floats, scores: Sequence[NDArray[np.floating]], y: Ints, unseen: float
+) -> tuple[float, Floats]:
     """Return the log loss against smoothed targets, and its gradient by the factors; a block of rows at a time."""
     n, n_classes = scores[0].shape
-    doubt = 1.0 / (n + 2.0)
+    doubt = 1.0 - (1.0 - 1.0 / (n + 2.0)) * (1.0 - unseen)
     loss, gradient = 0.0, np.zeros(len(scores))
     for start in range(0, n, max(1, _BLOCK_NUMBERS // n_classes)):
         rows = slice(start, start + max(1, _BLOCK_NUMBERS // n_classes))

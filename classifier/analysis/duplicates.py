@@ -60,6 +60,24 @@ def equal_texts(texts: Iterable[str]) -> Ints:
     return _numbers(map(normalised, texts))
 
 
+def same_words(texts: Iterable[str]) -> Ints:
+    """Give texts of the same words in the same order one number, whatever their case, spaces and punctuation.
+
+    Texts without a word are compared as `normalised`.
+
+    Returns
+    -------
+    ndarray of int, shape (n_documents,)
+        From 0, in order of first occurrence.
+
+    Examples
+    --------
+    >>> same_words(["Where is it", "where is it?!", "Is it where", ":-)"]).tolist()
+    [0, 0, 1, 2]
+    """
+    return _numbers(tuple(_WORD.findall(text)) or text for text in map(normalised, texts))
+
+
 def near_duplicates(texts: Sequence[str], embeddings: Vectors) -> Ints:
     """Put texts that are equal or nearly equal into one group.
 

@@ -285,15 +285,24 @@ def _nearest(
     groups: Ints,
     k: int,
     block: int,
-) -> NDArray[np.float32]:
-    """Keep the `k` largest cosines of each query while passing over blocks of documents; -inf fills what is missing."""
+) -> Floats:
+    """Keep the `k` largest cosines of each query while passing over blocks of documents; -inf fills what is missing.
+
+    Those that are kept are summed up anew in float64: a product's last digit depends on how many are asked at once.
+    """
     kept = np.full((len(queries), k), -np.inf, dtype=np.float32)
+    kept_rows = np.zeros((len(queries), k), dtype=np.intp)
     for start in range(0, len(embeddings), block):
         rows = slice(start, start + block)
         cosines = queries @ embeddings[rows].T
         cosines[query_groups[:, np.newaxis] == groups[rows]] = -np.inf
         candidates = np.concatenate([kept, cosines], axis=1)
-        n_others = candidates.shape[1] - k
-        candidates.partition(n_others, axis=1)
-        kept = candidates[:, n_others:]
-    return kept
+        numbers = np.arange(start, start + cosines.shape[1])
+        best = np.argpartition(candidates, candidates.shape[1] - k, axis=1)[:, candidates.shape[1] - k :]
+        kept = np.take_along_axis(candidates, best, axis=1)
+        old = np.take_along_axis(kept_rows, np.minimum(best, k - 1), axis=1)
+        kept_rows = np.where(best < k, old, numbers[np.maximum(best - k, 0)])
+    exact = np.zeros(kept.shape)
+    for place, rows_of_place in enumerate(kept_rows.T if len(embeddings) else ()):
+        exact[:, place] = np.einsum("nd,nd->n", queries, embeddings[rows_of_place], dtype=np.float64)
+    return np.where(np.isfinite(kept), exact, -np.inf)

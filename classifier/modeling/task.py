@@ -150,6 +150,11 @@ class Task:
         return np.flatnonzero(self.folds != ALWAYS_IN_TRAINING)
 
     @property
+    def unseen(self) -> float:
+        """Share of the documents that are never held out."""
+        return 1 - len(self.held_out) / self.n_documents
+
+    @property
     def is_small(self) -> bool:
         """Whether too few documents are held out to choose by."""
         return self.trust is not None and len(self.held_out) < FEW_HELD_OUT
@@ -190,14 +195,14 @@ class Task:
         """Find how much each of several held-out scores should count in their sum."""
         if not self.n_folds and not self.is_small:
             return np.array(_UNMEASURED_FACTORS[len(scores)])
-        found = fit_scales(scores, y)
+        found = fit_scales(scores, y, unseen=self.unseen)
         if not self.is_small:
             return found
         expected = np.array(_EXPECTED_FACTORS[: len(scores)])
         if not len(y):
             return expected
         shares = (len(y) * found + _EXPECTED_COUNT * expected) / (len(y) + _EXPECTED_COUNT)
-        return np.asarray(shares * fit_scales([weighted_sum(scores, shares)], y)[0])
+        return np.asarray(shares * fit_scales([weighted_sum(scores, shares)], y, unseen=self.unseen)[0])
 
     def held_out_proba(self, scores: Sequence[Scores]) -> Floats:
         """Calibrate the held-out scores of documents without a document's own fold; zeros where never held out."""
@@ -205,7 +210,7 @@ class Task:
         rows = self.held_out
         found, y, folds = [one[rows] for one in scores], self.y[rows], self.folds[rows]
         if not self.is_small:
-            proba[rows] = cross_fitted_proba(found, y, folds)
+            proba[rows] = cross_fitted_proba(found, y, folds, unseen=self.unseen)
             return proba
         for fold in range(self.n_folds):
             others = folds != fold

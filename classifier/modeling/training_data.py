@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from classifier.analysis.confidence import Ints
+from classifier.analysis.duplicates import same_words
 from classifier.datamodels import Document
 from classifier.embedding.contract import Embeddings
 from classifier.errors import TrainingDataError, excerpt, listing
@@ -57,9 +58,8 @@ class TrainingData:
 
     @property
     def groups(self) -> Ints:
-        """Equal texts share a number, shape (n_documents,)."""
-        numbers: dict[str, int] = {}
-        return np.array([numbers.setdefault(text, len(numbers)) for text in self.texts], dtype=np.intp)
+        """Texts of the same words share a number, shape (n_documents,); see `same_words`."""
+        return same_words(self.texts)
 
     @property
     def majority(self) -> str:
@@ -224,11 +224,11 @@ def _alike(classes: list[str]) -> list[str]:
 
 
 def _repeated(texts: list[str], labels: list[str]) -> list[str]:
-    """Warn of documents that were there before, text and label."""
-    n_repeated = len(texts) - len(set(zip(texts, labels, strict=True)))
+    """Warn of documents that were there before, words and label."""
+    n_repeated = len(texts) - len(set(zip(same_words(texts).tolist(), labels, strict=True)))
     if not n_repeated:
         return []
-    return [f"{_count(n_repeated, 'document')} with the text and label of another; equal texts are held out together."]
+    return [f"{_count(n_repeated, 'document')} with the words and label of another; such texts are held out together."]
 
 
 def _conflicting(texts: list[str], labels: list[str]) -> list[str]:
