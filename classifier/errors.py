@@ -50,6 +50,10 @@ class TrainingDataWarning(UserWarning):
     """Something in the training documents deserves a look; training went on."""
 
 
+class UncalibratedWarning(UserWarning):
+    """Answers of a model that was trained on the names of its labels alone."""
+
+
 class EmptyTextWarning(UserWarning):
     """Some texts were empty: what is returned for them is the prior, not a reading."""
 

@@ -24,6 +24,7 @@ from classifier.errors import (
     LabelTextsError,
     RegistryError,
     TrainingDataError,
+    UncalibratedWarning,
     UnknownLabelError,
 )
 from classifier.reports import Columns
@@ -145,8 +146,10 @@ def test_labels_alone_make_a_model_that_says_so(folder: Path, shelf: Settings, f
 def test_every_verb_takes_a_model_of_labels_alone() -> None:
     """One text, a file, similar texts, an explanation and an evaluation; a promise is refused in one sentence."""
     run("train", "labels.csv", "--labels-only", "--embedder", "words:x", "--name", "m")
-    assert json.loads(run("predict", "m", "--text", "my puppy", "--json").stdout)["label"] == "dog"
-    run("predict", "m", "train.csv", "-o", "out.csv")
+    with pytest.warns(UncalibratedWarning, match="its confidence is not calibrated and was never measured"):
+        assert json.loads(run("predict", "m", "--text", "my puppy", "--json").stdout)["label"] == "dog"
+    with pytest.warns(UncalibratedWarning, match="without a document"):
+        run("predict", "m", "train.csv", "-o", "out.csv")
     with Path("out.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["predicted_label"] for row in rows] == [row["label"] for row in rows]
@@ -154,7 +157,8 @@ def test_every_verb_takes_a_model_of_labels_alone() -> None:
     assert (nearest["id"], nearest["text"], nearest["label"]) == ("cat", "cat or kitten", "cat")
     assert "Words for dog" in run("explain", "m", "--text", "my puppy digs").stdout
     assert json.loads(run("evaluate", "m", "train.csv", "--json").stdout)["accuracy"] == 1
-    told = refusal("predict", "m", "train.csv", "-o", "out.csv", "--target-accuracy", "0.9")
+    with pytest.warns(UncalibratedWarning):
+        told = refusal("predict", "m", "train.csv", "-o", "out.csv", "--target-accuracy", "0.9")
     assert told.startswith("This model was never measured")
 
 

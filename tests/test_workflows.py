@@ -315,3 +315,12 @@ def test_equal_seeds_make_equal_models(shelf: Settings) -> None:
     assert first.evaluation == second.evaluation
     answers = [workflows.predict_text(f"garage@{version}", "a bell", shelf) for version in "12"]
     assert answers[0] == answers[1]
+
+
+def test_training_tells_what_a_test_file_repeats(shelf: Settings) -> None:
+    """Where the test file is the training file, training says so, as evaluate does, and stores it."""
+    file = write("pets.csv")
+    report = workflows.train(file, shelf, test_file=write("test.csv"), embedder="fake:x")
+    [told] = [note for note in report.notes if "are, or nearly are, training documents" in note]
+    assert told.startswith(f"Test file: {report.n_documents} of {report.n_documents} documents are")
+    assert report.model.facts()["n_leaked"] == report.n_documents

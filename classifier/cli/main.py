@@ -24,7 +24,7 @@ from classifier.cli.predicting import predict, similar
 from classifier.cli.reporting import report
 from classifier.cli.training import evaluate, train
 from classifier.cli.upkeep import cache_app, doctor
-from classifier.errors import CacheWarning, ClassifierError, EmptyTextWarning, TrainingDataWarning
+from classifier.errors import CacheWarning, ClassifierError, EmptyTextWarning, TrainingDataWarning, UncalibratedWarning
 from classifier.interrupts import interruptible
 
 STOPPED = "stopped; nothing half-written was kept, run the same command again"
@@ -88,5 +88,5 @@ def _was_told(error: BaseException) -> bool:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_where: object) -> None:
     """Print the product's own warnings as one line, and no others: those are for developers."""
-    if issubclass(category, CacheWarning | EmptyTextWarning | TrainingDataWarning):
+    if issubclass(category, CacheWarning | EmptyTextWarning | TrainingDataWarning | UncalibratedWarning):
         say(f"warning: {message}")

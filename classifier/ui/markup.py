@@ -105,10 +105,12 @@ def section(title: str, note: str = "") -> str:
     return f'<div class="dc"><h2>{escaped(title)}</h2>{note}</div>'
 
 
-def certainty(prediction: Prediction, *, multi_label: bool = False) -> str:
+def certainty(prediction: Prediction, *, multi_label: bool = False, is_calibrated: bool = True) -> str:
     """Put the confidence of an answer into words; when in doubt, name the two most probable labels."""
     if prediction.status == STATUS_OUT_OF_SCOPE:
         return "<strong>Out of scope</strong>: it resembles no training document enough, and the label is only a guess"
+    if not is_calibrated:
+        return "<strong>Most similar label</strong>; trained without documents, it cannot say how sure it is"
     if prediction.confidence >= VERY_SURE:
         return "<strong>Very sure</strong>"
     if prediction.confidence >= FAIRLY_SURE and prediction.status != STATUS_UNSURE:
@@ -130,6 +132,7 @@ def result(
     max_tokens: int,
     name: str = "",
     multi_label: bool = False,
+    is_calibrated: bool = True,
 ) -> str:
     """Show one answer: label, confidence, bars, and how much of the text was read.
 
@@ -149,6 +152,8 @@ def result(
         The file the text came from, if any.
     multi_label : bool
         Whether the model gives any number of labels.
+    is_calibrated : bool
+        Whether its confidence was learned from documents.
     """
     source = f'<p class="small user">{escaped(name)}</p>' if name else ""
     if prediction.status == STATUS_EMPTY:
@@ -161,7 +166,7 @@ def result(
     return (
         f'<section class="dc result" style="{_label_style(colors, decided_label(prediction) or "")}">{source}'
         f"{_answer(prediction.labels, colors)}"
-        f'<p class="sure">{certainty(prediction, multi_label=multi_label)} · '
+        f'<p class="sure">{certainty(prediction, multi_label=multi_label, is_calibrated=is_calibrated)} · '
         f'<span class="number">{percentage(prediction.confidence)}</span></p>'
         f"{bars([(label, share, percentage(share)) for label, share in shares], colors)}"
         f'<p class="facts small">{_reading(prediction.used_fraction, text, max_tokens)}</p></section>'

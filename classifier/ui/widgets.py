@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from classifier.analysis.label_words import is_labels_only
 from classifier.datamodels import STATUS_EMPTY, Neighbor, Prediction
 from classifier.errors import ClassifierError
 from classifier.modeling.explain import Explanation
@@ -125,6 +126,7 @@ def result(opened: state.OpenModel, prediction: Prediction, text: str, name: str
             max_tokens=opened.classifier.contract_.max_tokens,
             name=name,
             multi_label=opened.classifier.multi_label,
+            is_calibrated=not is_labels_only(opened.classifier.facts_),
         )
     )
 

@@ -75,8 +75,8 @@ def train_on_labels(
     model.fit_labels(list(listed.descriptions), descriptions=listed.descriptions)
     model.facts_["data"] |= {"file": file_name(Path(file)), "sha256": file_sha256(Path(file))}
     fitted = time.perf_counter()
-    evaluation = None if test is None else measure_on(model, test, progress=progress)
+    found = None if test is None else measure_on(model, test, progress=progress)
     measured = time.perf_counter()
     stored = registry.add(name, model.save, promote=promote)
     stages = {"reading": read - started, "measuring": measured - fitted, "saving": time.perf_counter() - measured}
-    return report_of(model, stored, evaluation, stages, test=test, notes=listed.notes)
+    return report_of(model, stored, found, stages, test=test, notes=listed.notes)

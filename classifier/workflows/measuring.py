@@ -51,10 +51,6 @@ def evaluate(
     with vectors_from(embeddings, classifier.contract_) as vectors:
         classifier.embedder = vectors or classifier.embedder
         measured = measure(classifier, data, progress=progress)
-    seen = (
-        f"{measured.n_leaked:,} of {len(data.documents):,} documents are, or nearly are, training documents, "
-        "which flatters the figures."
-    )
     return EvaluationReport(
         evaluation=measured.evaluation,
         n_leaked=measured.n_leaked,
@@ -62,7 +58,7 @@ def evaluate(
         n_unlabelled=data.n_unlabelled,
         n_empty=measured.n_empty,
         n_rejected=data.n_rejected,
-        notes=(*data.notes, *([seen] if measured.n_leaked else [])),
+        notes=(*data.notes, *measured.leak_notes()),
         rejected_file=data.rejected_file,
     )
 
@@ -85,6 +81,13 @@ class Measured:
     without_leaked: Evaluation | MultiLabelEvaluation | None
     n_leaked: int
     n_empty: int
+
+    def leak_notes(self) -> list[str]:
+        """Say how many documents the training documents give away; nothing where there are none."""
+        if not self.n_leaked:
+            return []
+        counted = f"{self.n_leaked:,} of {self.evaluation.n_documents:,} documents"
+        return [f"{counted} are, or nearly are, training documents, which flatters the figures."]
 
 
 def measure(model: Predictor, data: LabelledFile, *, progress: bool = False) -> Measured:

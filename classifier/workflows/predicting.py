@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 from typing import IO, Any
 
+from classifier.analysis.label_words import is_labels_only, names_sentence
 from classifier.datamodels import Neighbor, Prediction, ReviewPolicy, Settings
+from classifier.errors import UncalibratedWarning
+from classifier.modeling.predictor import Predictor
 from classifier.prediction.batch import added_columns, predict_stream
 from classifier.prediction.writers import RejectionsFile, open_writer
 from classifier.reading.documents import read_documents
@@ -28,7 +32,7 @@ def predict_text(
     ClassifierError
         When the model cannot be read.
     """
-    classifier = open_predictor(model, settings)
+    classifier = _opened(model, settings)
     return classifier.classify([text], min_confidence=classifier.review_threshold(review))[0]
 
 
@@ -79,7 +83,7 @@ def predict_file(
     stream = read_documents(file, text_column=columns.text, id_column=columns.id, encoding=columns.encoding)
     rejects_path = rejected_path(target if isinstance(target, Path) else Path(file_name(Path(file))))
     require_other_file(rejects_path, Path(file))
-    classifier = open_predictor(model, settings)
+    classifier = _opened(model, settings)
     min_confidence = classifier.review_threshold(review, stream.n_rows)
     with (
         vectors_from(embeddings, classifier.contract_) as vectors,
@@ -119,3 +123,11 @@ def similar(
         When the model cannot be read, or has no such label.
     """
     return open_predictor(model, settings).similar(text, k, label=label, exclude_self=exclude_self)
+
+
+def _opened(model: str | Path, settings: Settings) -> Predictor:
+    """Open a model, and warn where its confidence means nothing yet."""
+    classifier = open_predictor(model, settings)
+    if is_labels_only(classifier.facts_):
+        warnings.warn(names_sentence(classifier.facts_), UncalibratedWarning, stacklevel=3)
+    return classifier

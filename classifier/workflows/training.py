@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from classifier.analysis.evaluation import Evaluation
 from classifier.analysis.label_words import names_sentence
-from classifier.analysis.multilabel import MultiLabelEvaluation
 from classifier.datamodels import Settings
 from classifier.embedding.embedders import DEFAULT_EMBEDDER
 from classifier.errors import MultiLabelError
@@ -20,7 +18,7 @@ from classifier.reports import FIND_COLUMNS, Columns, LabelledFile, TrainingRepo
 from classifier.storage.registry import ModelVersion, Registry
 from classifier.workflows.descriptions import read_descriptions
 from classifier.workflows.labelled import read_both
-from classifier.workflows.measuring import measure
+from classifier.workflows.measuring import Measured, measure
 from classifier.workflows.vectors import vectors_from
 
 
@@ -90,24 +88,24 @@ def train(
         model = DocumentClassifier(vectors or embedder, seed=seed, multi_label=multi_label, options=settings.encoder)
         fit_on(model, data, descriptions=descriptions, progress=progress)
         fitted = time.perf_counter()
-        evaluation = model.evaluation_ if test is None else measure_on(model, test)
+        found = None if test is None else measure_on(model, test)
     measured = time.perf_counter()
     stored = registry.add(name, model.save, promote=promote)
     stages = {"reading": read - started, "measuring": measured - fitted, "saving": time.perf_counter() - measured}
-    return report_of(model, stored, evaluation, stages, data=data, test=test, notes=data.notes)
+    return report_of(model, stored, found, stages, data=data, test=test, notes=data.notes)
 
 
 def report_of(
     model: DocumentClassifier,
     stored: ModelVersion,
-    evaluation: Evaluation | MultiLabelEvaluation | None,
+    found: Measured | None,
     stages: Mapping[str, float],
     *,
     data: LabelledFile | None = None,
     test: LabelledFile | None = None,
     notes: Sequence[str] = (),
 ) -> TrainingReport:
-    """Sum up what came of training; `stages` are the seconds of reading, measuring and saving."""
+    """Sum up what came of training; `found` on a test file, `stages` are the seconds of reading, measuring, saving."""
     files = [file for file in (data, test) if file is not None]
     return TrainingReport(
         model=stored,
@@ -116,9 +114,12 @@ def report_of(
         n_unlabelled=data.n_unlabelled if data else 0,
         n_rejected=sum(file.n_rejected for file in files),
         measured_on=model.facts_["measured_on"],
-        evaluation=evaluation,
+        evaluation=found.evaluation if found else model.evaluation_,
         label_names=names_sentence(model.facts_),
-        notes=(*notes, *(f"Test file: {note}" for note in (test.notes if test else ()))),
+        notes=(
+            *notes,
+            *(f"Test file: {note}" for note in (*(test.notes if test else ()), *(found.leak_notes() if found else ()))),
+        ),
         warnings=model.warnings_,
         rejected_file=" and ".join(file.rejected_file for file in files if file.rejected_file) or None,
         seconds={
@@ -159,13 +160,16 @@ def _with_labels_alike(
     return changed[0], changed[1] if test is not None else None
 
 
-def measure_on(
-    model: DocumentClassifier, test: LabelledFile, *, progress: bool = False
-) -> Evaluation | MultiLabelEvaluation:
+def measure_on(model: DocumentClassifier, test: LabelledFile, *, progress: bool = False) -> Measured:
     """Measure on a test file, and remember the metrics."""
-    evaluation = measure(model, test, progress=progress).evaluation
-    model.facts_ |= {"metrics": evaluation.to_dict(), "measured_on": f"the test file {test.name}"}
-    return evaluation
+    found = measure(model, test, progress=progress)
+    model.facts_ |= {
+        "metrics": found.evaluation.to_dict(),
+        "measured_on": f"the test file {test.name}",
+        "n_leaked": found.n_leaked,
+        "metrics_without_leaked": found.without_leaked.to_dict() if found.without_leaked else None,
+    }
+    return found
 
 
 def name_from(path: Path) -> str:
