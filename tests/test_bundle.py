@@ -68,6 +68,20 @@ def put_bytes(folder: Path, name: str, content: bytes) -> None:
     seal(folder)
 
 
+def put_word(folder: Path, *, coef: float = 0.0, intercept: float = 0.0, idf: float = 1.0) -> None:
+    """Give the model a single word with these weights and mend the checksums."""
+    arrays = {"coef": np.full((1, 2), coef), "intercept": np.full(2, intercept), "idf": np.full(1, idf)}
+    for name, array in arrays.items():
+        np.save(folder / f"lexical_{name}.npy", array.astype("<f4"))
+    np.save(folder / "lexical_terms.npy", np.frombuffer(b"rye", dtype=np.uint8))
+    seal(folder, n_words=1)
+
+
+def put_scope(folder: Path, **changes: object) -> None:
+    """Give the model a rule of what belongs to no label and mend the checksums."""
+    seal(folder, scope=dict.fromkeys(SCOPE_FIELDS, 1.0) | changes)
+
+
 def put_header(folder: Path, header: str, name: str = "coef.npy") -> None:
     """Replace the header of an array by any text and mend the checksums."""
     line = header.encode() + b"\n"
@@ -268,6 +282,13 @@ PAYLOADS: dict[str, tuple[Callable[[Path], object], str]] = {
     "words without weights": (lambda f: put_array(f, "lexical_idf", np.ones(1, "<f4")), "differ in number"),
     "more words than there are": (lambda f: seal(f, n_words=10**6), "differ in number"),
     "NaN in a word": (lambda f: change_array(f, "lexical_coef", np.nan), "words are not finite"),
+    "a huge weight": (lambda f: change_array(f, "coef", 3e38), "beyond 1,000,000"),
+    "a huge intercept": (lambda f: change_array(f, "intercept", -3e38), "beyond 1,000,000"),
+    "a huge weight of a word": (lambda f: put_word(f, coef=3e38), "words are not finite, or beyond 1,000,000"),
+    "a huge intercept of words": (lambda f: put_word(f, intercept=-3e38), "words are not finite, or beyond 1,000,000"),
+    "a huge rarity of a word": (lambda f: put_word(f, idf=3e38), "words are not finite, or beyond 1,000,000"),
+    "NaN in the vectors": (lambda f: change_array(f, "embeddings", np.nan), "embeddings are not finite, or beyond"),
+    "a huge vector": (lambda f: change_array(f, "embeddings", -3e38), "embeddings are not finite, or beyond 10,000"),
     "words that are no text": (lambda f: change_array(f, "lexical_terms", 0xFF), "are no text"),
     "held-out answers of two documents": (
         lambda f: put_array(f, "held_out", np.zeros((2, 3), "<f4")),
@@ -278,7 +299,15 @@ PAYLOADS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: seal(f, scope=dict.fromkeys(SCOPE_FIELDS, math.nan)),
         "something else than numbers",
     ),
+    "a scope past floats": (lambda f: put_scope(f, limit=10**400), "something else than numbers"),
+    "a center past floats": (lambda f: put_scope(f, evidence_center=-(10**400)), "something else than numbers"),
+    "a scope without width": (lambda f: put_scope(f, evidence_scale=0), "its scope measures"),
+    "a scope of width below zero": (lambda f: put_scope(f, similarity_scale=-1.0), "its scope measures"),
+    "a scope of no width to speak of": (lambda f: put_scope(f, similarity_scale=1e-320), "its scope measures"),
+    "a huge scope": (lambda f: put_scope(f, evidence_scale=1e300), "its scope measures"),
+    "a scope far away": (lambda f: put_scope(f, similarity_center=1e300), "its scope measures"),
     "NaN in held-out answers": (lambda f: change_array(f, "held_out", np.nan), "held-out answers are no table"),
+    "a held-out answer beyond 1": (lambda f: change_array(f, "held_out", 3e38), "held-out answers are no table"),
     "labels without names": (lambda f: seal(f, labels=["dry", "wet"]), NOT_A_MODEL),
     "a label that is a number": (lambda f: seal(f, labels=[{"name": 1}, {"name": 2}]), NOT_A_MODEL),
     "no labels": (lambda f: seal(f, labels=None), NOT_A_MODEL),
@@ -286,6 +315,8 @@ PAYLOADS: dict[str, tuple[Callable[[Path], object], str]] = {
     "temperature below zero": (lambda f: seal(f, temperature=-1), "its temperature is -1.0"),
     "temperature NaN": (lambda f: seal(f, temperature=math.nan), "its temperature is nan"),
     "temperature infinite": (lambda f: seal(f, temperature=math.inf), "its temperature is inf"),
+    "a tiny temperature": (lambda f: seal(f, temperature=1e-320), "its temperature is 1e-320"),
+    "a huge temperature": (lambda f: seal(f, temperature=1e300), "its temperature is 1e+300"),
     "temperature past floats": (lambda f: seal(f, temperature=10**400), NOT_A_MODEL),
     "a seed without end": (lambda f: seal(f, seed=math.inf), NOT_A_MODEL),
     "an unknown head": (lambda f: seal(f, head="os.system"), "unknown head 'os.system'"),

@@ -52,7 +52,17 @@ def test_documents_that_were_never_held_out_are_marked() -> None:
     assert held_out.truth.tolist() == pytest.approx([0.1, -1])
 
 
-@pytest.mark.parametrize("values", [np.zeros(3), np.zeros((2, 4)), np.full((2, 3), np.nan)])
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros(3),
+        np.zeros((2, 4)),
+        *(np.full((2, 3), value) for value in (np.nan, np.inf, 3e38, 1.5, -0.5, -2, 0.5)),
+        np.array([[-1, 0.5, 1]]),
+        np.array([[0.5, -1, 1]]),
+        np.array([[0.5, 0.5, -1]]),
+    ],
+)
 def test_other_arrays_are_no_held_out_answers(values: np.ndarray) -> None:
     """Shape and numbers are checked."""
     with pytest.raises(ValueError, match="held-out answers"):
@@ -123,7 +133,13 @@ def test_a_stored_rule_comes_back() -> None:
     """What is stored is plain, and anything else is refused."""
     assert stored_scope({"scope": asdict(RULE)}) == RULE
     assert stored_scope({}) is stored_scope({"scope": None}) is None
-    for damaged in ([], {"limit": 1.0}, {**asdict(RULE), "limit": "1"}, {**asdict(RULE), "limit": float("inf")}):
+    for damaged in (
+        [],
+        {"limit": 1.0},
+        {**asdict(RULE), "limit": "1"},
+        {**asdict(RULE), "limit": float("inf")},
+        {**asdict(RULE), "limit": 10**400},
+    ):
         with pytest.raises(ValueError, match="its scope"):
             stored_scope({"scope": damaged})
 

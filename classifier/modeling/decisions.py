@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -18,6 +18,7 @@ from classifier.errors import OptionError, TrainingDataError
 from classifier.modeling.held_out import HeldOut
 
 DEFAULT_MIN_CONFIDENCE = 0.5
+_LARGEST_MEASURE, _SMALLEST_SCALE = 1e9, 1e-100
 
 
 def review_threshold(held_out: HeldOut, policy: ReviewPolicy, n_documents: int | None = None) -> float:
@@ -115,7 +116,10 @@ def stored_scope(facts: Mapping[str, Any]) -> ScopeRule | None:
     names = {one.name for one in fields(ScopeRule)}
     if not isinstance(values, dict) or set(values) != names:
         raise ValueError("its scope is no rule")
-    numbers = [values[name] for name in names]
-    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+    if not all(isinstance(one, int | float) and abs(one) <= sys.float_info.max for one in values.values()):
         raise ValueError("its scope holds something else than numbers")
-    return ScopeRule(**values)
+    rule = ScopeRule(**{name: float(number) for name, number in values.items()})
+    centers, scales = (rule.evidence_center, rule.similarity_center), (rule.evidence_scale, rule.similarity_scale)
+    if max(map(abs, (*centers, *scales))) > _LARGEST_MEASURE or min(scales) < _SMALLEST_SCALE:
+        raise ValueError("its scope measures in widths of nothing, or beyond all bounds")
+    return rule

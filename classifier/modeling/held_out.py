@@ -91,7 +91,11 @@ class HeldOut:
         ValueError
             When it is anything else.
         """
-        if values.ndim != 2 or values.shape[1] != _N_COLUMNS or not np.isfinite(values).all():
-            raise ValueError("its held-out answers are no table of three finite numbers for each document")
+        if values.ndim != 2 or values.shape[1] != _N_COLUMNS:
+            raise ValueError("its held-out answers are no table of three numbers for each document")
         truth, confidence, correct = (np.array(column, dtype=np.float32) for column in values.T)
+        is_never = (values == _NEVER).all(axis=1)
+        is_answer = ((values >= 0) & (values <= 1)).all(axis=1) & np.isin(correct, (0, 1))
+        if not (is_never | is_answer).all():
+            raise ValueError("its held-out answers are no table of two probabilities and what was right")
         return cls(truth, confidence, correct)

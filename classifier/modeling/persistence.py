@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from classifier.analysis.model_card import render_card
+from classifier.analysis.scope import BLOCK_ROWS
 from classifier.embedding.contract import EmbeddingContract
 from classifier.embedding.embedders import lasting_name, name_of
 from classifier.errors import BundleRefusedError
@@ -39,6 +39,9 @@ LIBRARIES = (
     "torch",
     "transformers",
 )
+LARGEST_WEIGHT = 1e6
+LARGEST_EMBEDDING = 1e4
+COLDEST, HOTTEST = 1e-6, 1e6
 
 
 def save(model: Trained, folder: Path) -> Path:
@@ -82,7 +85,7 @@ def load(kind: type[Model], folder: Path, options: EncoderOptions | None = None)
         name, head_name, seed = _text(facts["embedder"]), _known_head(facts["head"]), int(facts["seed"])
         temperature, n_words = float(facts["temperature"]), int(facts.get("n_words", 0))
         warnings = tuple(_text(warning) for warning in facts["warnings"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise BundleRefusedError(folder, f"its manifest does not describe a model ({error})") from error
     coef, intercept = (np.array(bundle.arrays[name], dtype=np.float32) for name in ("coef", "intercept"))
     try:
@@ -91,11 +94,11 @@ def load(kind: type[Model], folder: Path, options: EncoderOptions | None = None)
         held_out = _held_out(bundle.arrays)
         rule = stored_label_rule(facts, len(labels))
         label_matrix = _label_matrix(bundle.arrays, len(labels)) if rule is not None else None
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise BundleRefusedError(folder, str(error)) from error
     head = LinearHead(coef, intercept, temperature, lexical, is_multi_label=rule is not None)
     document_labels = np.array(bundle.arrays["document_labels"], dtype=np.intp)
-    _check_shapes(folder, labels, contract, head, bundle.arrays["embeddings"].shape, document_labels)
+    _check_shapes(folder, labels, contract, head, bundle.arrays["embeddings"], document_labels)
     model = kind(name, head=head_name, seed=seed, multi_label=rule is not None, options=options)
     model.classes_ = np.array(labels, dtype=object)
     model.head_, model.contract_, model.warnings_ = head, contract, warnings
@@ -142,8 +145,8 @@ def _lexical_half(
         raise ValueError("its words and their weights differ in number")
     if coef.shape[1] != n_classes or intercept.shape != (n_classes,):
         raise ValueError("the weights of its words do not belong to its labels")
-    if not all(np.isfinite(array).all() for array in (coef, intercept, idf)):
-        raise ValueError("the weights of its words are not finite")
+    if not all(_is_within(array, LARGEST_WEIGHT) for array in (coef, intercept, idf)):
+        raise ValueError(f"the weights of its words are not finite, or beyond {LARGEST_WEIGHT:,.0f}")
     weights = LexicalWeights(coef, np.array(intercept, dtype=np.float32))
     return Lexicon(terms[:n_words], terms[n_words:], idf), weights
 
@@ -176,14 +179,14 @@ def _check_shapes(
     labels: list[str],
     contract: EmbeddingContract,
     head: LinearHead,
-    embeddings_shape: tuple[int, ...],
+    embeddings: np.ndarray,
     document_labels: np.ndarray,
 ) -> None:
-    """Refuse arrays that do not belong together, or that no arithmetic can use."""
+    """Refuse arrays that do not belong together, or that arithmetic would answer with what is no number."""
     expected: list[tuple[str, Any, Any]] = [
         ("coef", head.coef.shape, (len(labels), contract.dimension)),
         ("intercept", head.intercept.shape, (len(labels),)),
-        ("embeddings", embeddings_shape[1:], (contract.dimension,)),
+        ("embeddings", embeddings.shape[1:], (contract.dimension,)),
     ]
     for name, found, wanted in expected:
         if found != wanted:
@@ -192,10 +195,18 @@ def _check_shapes(
         raise BundleRefusedError(folder, "its labels are too few or repeat")
     if len(document_labels) and not 0 <= document_labels.min() <= document_labels.max() < len(labels):
         raise BundleRefusedError(folder, "its documents have labels that it does not know")
-    if not (np.isfinite(head.coef).all() and np.isfinite(head.intercept).all()):
-        raise BundleRefusedError(folder, "its head holds numbers that are not finite")
-    if not (math.isfinite(head.temperature) and head.temperature > 0):
+    if not (_is_within(head.coef, LARGEST_WEIGHT) and _is_within(head.intercept, LARGEST_WEIGHT)):
+        raise BundleRefusedError(folder, f"the weights of its head are not finite, or beyond {LARGEST_WEIGHT:,.0f}")
+    if not _is_within(embeddings, LARGEST_EMBEDDING):
+        raise BundleRefusedError(folder, f"its embeddings are not finite, or beyond {LARGEST_EMBEDDING:,.0f}")
+    if not COLDEST <= head.temperature <= HOTTEST:
         raise BundleRefusedError(folder, f"its temperature is {head.temperature}")
+
+
+def _is_within(array: np.ndarray, largest: float) -> bool:
+    """Tell whether every number is finite and no larger than that; in blocks, as an array may be left on disk."""
+    blocks = (array[start : start + BLOCK_ROWS] for start in range(0, len(array), BLOCK_ROWS))
+    return all((np.abs(block) <= largest).all() for block in blocks)
 
 
 def _text(value: Any) -> str:
