@@ -232,6 +232,14 @@ def test_the_summary_is_three_sentences_for_a_manager() -> None:
     )
 
 
+def test_a_simpler_method_above_the_interval_does_not_lie_within_it() -> None:
+    """The interval has two ends, and both are looked at."""
+    for reached, is_within in ((0.302, True), (0.953, True), (0.3, False), (0.96, False)):
+        told = summary_sentences("x", facts(baselines=[method("words", reached)]))[1]
+        assert f"the words alone, reaches {100 * reached:.1f} %" in told
+        assert ("which lies within that interval" in told) is is_within
+
+
 @pytest.mark.parametrize(
     ("costs", "sentence"),
     [

@@ -174,7 +174,8 @@ def _quality(facts: Facts) -> str:
     compared = [] if majority is None else [f"{majority_name(metrics)} would be right in {percent(majority)}"]
     best = simpler_methods(facts)[-1:] if is_cross_validated(facts) else []
     if best and headline(best[0]) == name and best[0][name] != majority:
-        within = best[0][name] >= (metrics.get(f"{name}_interval") or (2.0,))[0]
+        low, high = metrics.get(f"{name}_interval") or (2.0, 2.0)
+        within = low <= best[0][name] <= high
         compared.append(
             f"the best simpler method, {method_name(best[0]['name'])}, reaches {percent(best[0][name])}"
             + (", which lies within that interval" if within else "")
