@@ -21,6 +21,7 @@ from classifier.analysis.report_figures import MOST_LABELS
 from classifier.analysis.report_page import render_report
 from classifier.analysis.report_words import (
     RECORDED,
+    is_cross_validated,
     learning_sentence,
     limit_sentences,
     not_shown,
@@ -292,6 +293,14 @@ def test_a_test_file_is_not_compared_with_cross_validation() -> None:
     assert "compare with care" in words_of(found)
     assert "best simpler method" not in summary_sentences("x", found)[1]
     assert "measured on held-out training documents:" in render_card("x", found)
+
+
+@pytest.mark.parametrize("name", ["my cross-validation set.csv", "5-fold cross-validation of x.csv", "more.csv"])
+def test_the_name_of_a_test_file_does_not_matter(name: str) -> None:
+    """What was measured on is told by the product's own words, not by those of a user."""
+    assert not is_cross_validated(facts(measured_on=f"the test file {name}"))
+    assert not is_cross_validated(facts(measured_on=""))
+    assert is_cross_validated(facts())
 
 
 def test_a_head_on_embeddings_is_not_its_own_baseline() -> None:
