@@ -303,6 +303,18 @@ def test_the_name_of_a_test_file_does_not_matter(name: str) -> None:
     assert is_cross_validated(facts())
 
 
+def test_costs_and_sets_beside_a_test_file_say_where_they_come_from() -> None:
+    """They are of held-out training documents, while the metrics beside them are not; else nothing is added."""
+    origin, note = "by cross-validation of the training documents", "not on the test file."
+    found = facts(measured_on="the test file more.csv")
+    assert summary_sentences("x", found)[2].startswith(f"{origin.capitalize()}, when a person reads the 12.3 %")
+    assert render_card("x", found).partition("## What review costs")[2].startswith(f"\n\nMeasured {origin}, {note}\n")
+    assert words_of(found).count(f"Measured {origin}, {note}") == 2
+    for text in (*summary_sentences("x", facts()), render_card("x", facts()), words_of(facts())):
+        assert origin.capitalize() not in text
+        assert note not in text
+
+
 def test_a_head_on_embeddings_is_not_its_own_baseline() -> None:
     """The embedding alone is the model itself, and is left out."""
     words = words_of(facts(head="logistic"))

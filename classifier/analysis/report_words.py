@@ -109,6 +109,11 @@ def is_cross_validated(facts: Facts) -> bool:
     return bool(facts.get("measured_on")) and not is_of_test_file(facts)
 
 
+def training_origin(facts: Facts) -> str:
+    """Say where figures come from that are never of a test file; empty where the metrics are not of one either."""
+    return "by cross-validation of the training documents" if is_of_test_file(facts) else ""
+
+
 def headline(metrics: Mapping[str, Any]) -> str:
     """Name the metric that a model is first judged by; empty where it has none."""
     return next((name for name in ("accuracy", "exact_match", "micro_f1") if metrics.get(name) is not None), "")
@@ -192,7 +197,12 @@ def _review(facts: Facts) -> str:
     """Say what it costs to have a person read what is unsure."""
     if not facts.get("review"):
         return "What it costs to have a person read the unsure answers was not measured."
-    costs = facts["review"]["costs"]
+    told, origin = _cost(facts["review"]["costs"]), training_origin(facts)
+    return f"{origin.capitalize()}, {told[0].lower()}{told[1:]}" if origin else told
+
+
+def _cost(costs: Sequence[Mapping[str, Any]]) -> str:
+    """Say what a person has to read, from the rows of review costs."""
     reached = [one for one in zip(costs, targets_of(costs), strict=True) if one[0]["accuracy_answered"] is not None]
     if not reached:
         return "No confidence was high enough to promise anything: let a person read whatever matters."
