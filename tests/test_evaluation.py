@@ -243,7 +243,7 @@ def test_card_states_what_was_measured() -> None:
     card = render_card("fruit, version 1", facts())
     assert card.startswith("# Model card: fruit, version 1\n")
     assert "| accuracy | 1.000 (0.342 to 1.000) | 0.500 |" in card
-    assert "1,200 documents of letters.csv" in card
+    assert "- Data: 1,200 documents of letters.csv, SHA-256 " in card
     assert "| pear | 1 | 1.00 | 1.00 | 1.00 |" in card
 
 

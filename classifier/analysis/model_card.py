@@ -52,7 +52,7 @@ def render_card(title: str, facts: Facts) -> str:
         *_paragraphs(summary_sentences(title, facts)),
         "",
         f"- Trained: {_plain(facts['created'])} by document-classifier {version}",
-        f"- Data: {data['n_documents']:,} documents{_plain(source)}{checksum}",
+        "- Data: " + _plain(f"{data['n_documents']:,} documents{source}") + checksum,
         (
             f"- Encoder: {_plain(contract['model_id'])}, {_plain(contract['dimension'])} dimensions, window "
             f"{_plain(contract['max_tokens'])} tokens; longer texts are read whole, window by window"
