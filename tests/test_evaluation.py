@@ -287,6 +287,14 @@ def test_a_flawless_run_has_no_degenerate_interval() -> None:
     assert evaluation.macro_f1_interval[0] < 0.7
 
 
+def test_nothing_right_has_no_degenerate_interval() -> None:
+    """Where every answer is wrong, macro-F1 still has an interval above 0."""
+    evaluation = evaluate(np.eye(2)[[0, 1, 0, 1]], ["a", "b"], ["b", "a", "b", "a"], majority="a")
+    assert evaluation.macro_f1 == 0.0
+    assert evaluation.macro_f1_interval == evaluation.accuracy_interval
+    assert evaluation.macro_f1_interval[1] > 0.3
+
+
 def test_a_matrix_of_many_labels_becomes_a_list_of_errors() -> None:
     """What is stored of thousands of labels stays small, and tells the most frequent errors first."""
     classes = [f"label {number:03}" for number in range(301)]
