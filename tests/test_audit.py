@@ -257,6 +257,18 @@ def test_the_majority_of_equal_texts_is_suggested() -> None:
     ]
 
 
+def test_reasons_call_documents_by_their_ids() -> None:
+    """Where documents have ids, another one is named by its own; as many as there are documents."""
+    names = ["T-17", "T-18", "T-19"]
+    found = audited(["a", "b", "A"], ["pear", "plum", "plum"], ids=names)
+    assert {names[one.row]: one.reason for one in found.issues} == {
+        "T-17": "the same text is also labelled 'plum' (id T-19)",
+        "T-19": "the same text is also labelled 'pear' (id T-17)",
+    }
+    with pytest.raises(TrainingDataError, match="2 ids"):
+        audited(["a", "b", "A"], ["pear", "plum", "plum"], ids=names[:2])
+
+
 def test_probabilities_decide_where_equal_texts_tie() -> None:
     """One to one, the more probable label is suggested for both; without probabilities, none."""
     texts, labels = ["a", "a", "b"], ["pear", "plum", "plum"]

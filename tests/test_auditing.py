@@ -56,6 +56,32 @@ def test_conflicting_rows_are_listed_worst_first(tmp_path: Path) -> None:
     assert [float(row["quality"]) for row in rows] == sorted(float(row["quality"]) for row in rows)
 
 
+@pytest.mark.parametrize("more", [[], ["--multi-label"]])
+@pytest.mark.parametrize("header", ["id,text,label", "code,text,label"])
+def test_rows_are_those_of_the_file(tmp_path: Path, header: str, more: list[str]) -> None:
+    """Repeated ids, rows without a label and rows with nothing to read do not shift the numbers."""
+    texts = [(f"{text}, part {n}", label) for label, some in TEXTS.items() for text in some for n in range(3)]
+    rows = [("left out", ""), *texts[:12], ("", "garden"), ("prune the tree", "garden"), ("left out too", "")]
+    rows += [*texts[12:], ("", "kitchen"), ("Prune the tree", "kitchen")]
+    source, output = tmp_path / "train.csv", tmp_path / "look.csv"
+    lines = [f'same,"{text}",{label}' for text, label in rows]
+    source.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    arguments = ["--embedder", "lsa", "--text-column", "text", "--label-column", "label", "-o", str(output), *more]
+    code, _, complaints = run("audit", str(source), *arguments)
+    assert code == 0, complaints
+    with output.open(encoding="utf-8", newline="") as stream:
+        found = list(csv.DictReader(stream))
+    assert found
+    for row in found:
+        assert rows[int(row["row"]) - 1] == (row["text"], row["label"])
+    conflicting = {row["row"]: row["reason"] for row in found if row["kind"] == "conflicting"}
+    first, second = rows.index(("prune the tree", "garden")) + 1, len(rows)
+    assert set(conflicting) == {str(first), str(second)}
+    named = ("same", "same") if header.startswith("id") else (str(second), str(first))
+    assert f"'kitchen' (id {named[0]})" in conflicting[str(first)]
+    assert f"'garden' (id {named[1]})" in conflicting[str(second)]
+
+
 def test_leakage_is_found(tmp_path: Path) -> None:
     """Test documents that are training documents are counted and named."""
     source = labelled(tmp_path / "train.csv")

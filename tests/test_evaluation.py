@@ -243,7 +243,7 @@ def test_card_states_what_was_measured() -> None:
     card = render_card("fruit, version 1", facts())
     assert card.startswith("# Model card: fruit, version 1\n")
     assert "| accuracy | 1.000 (0.342 to 1.000) | 0.500 |" in card
-    assert "1,200 documents of letters.csv" in card
+    assert "- Data: 1,200 documents of letters.csv, SHA-256 " in card
     assert "| pear | 1 | 1.00 | 1.00 | 1.00 |" in card
 
 
@@ -285,6 +285,14 @@ def test_a_flawless_run_has_no_degenerate_interval() -> None:
     assert evaluation.macro_f1 == 1.0
     assert evaluation.macro_f1_interval == evaluation.accuracy_interval
     assert evaluation.macro_f1_interval[0] < 0.7
+
+
+def test_nothing_right_has_no_degenerate_interval() -> None:
+    """Where every answer is wrong, macro-F1 still has an interval above 0."""
+    evaluation = evaluate(np.eye(2)[[0, 1, 0, 1]], ["a", "b"], ["b", "a", "b", "a"], majority="a")
+    assert evaluation.macro_f1 == 0.0
+    assert evaluation.macro_f1_interval == evaluation.accuracy_interval
+    assert evaluation.macro_f1_interval[1] > 0.3
 
 
 def test_a_matrix_of_many_labels_becomes_a_list_of_errors() -> None:

@@ -284,6 +284,23 @@ def test_a_flawless_run_has_no_degenerate_interval() -> None:
     assert found.macro_f1_interval[0] < 0.7
 
 
+def test_nothing_right_has_no_degenerate_interval() -> None:
+    """Where no given label is right, macro-F1 still has an interval above 0, whatever has no label at all."""
+    y = np.eye(4, dtype=bool)
+    found = evaluate_multi_label(np.full(y.shape, 0.5), np.ones_like(y), CLASSES, y)
+    assert (found.macro_f1 > 0, found.exact_match) == (True, 0)
+    assert found.macro_f1_interval[0] <= found.macro_f1 <= found.macro_f1_interval[1]
+    wrong = np.roll(y, 1, axis=1)
+    found = evaluate_multi_label(wrong.astype(float), wrong, CLASSES, y)
+    assert (found.macro_f1, found.exact_match) == (0, 0)
+    assert found.macro_f1_interval == found.exact_match_interval
+    assert found.macro_f1_interval[1] > 0.3
+    y, wrong = (np.vstack([one, np.zeros((9, 4), dtype=bool)]) for one in (y, wrong))
+    with_unlabelled = evaluate_multi_label(wrong.astype(float), wrong, CLASSES, y)
+    assert with_unlabelled.exact_match == 9 / 13
+    assert with_unlabelled.macro_f1_interval == found.macro_f1_interval
+
+
 def test_documents_without_labels_can_be_all_there_is() -> None:
     """Nothing true and nothing given is a perfect answer."""
     y = np.zeros((3, 2), dtype=bool)

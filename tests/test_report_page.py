@@ -21,6 +21,7 @@ from classifier.analysis.report_figures import MOST_LABELS
 from classifier.analysis.report_page import render_report
 from classifier.analysis.report_words import (
     RECORDED,
+    is_cross_validated,
     learning_sentence,
     limit_sentences,
     not_shown,
@@ -232,6 +233,14 @@ def test_the_summary_is_three_sentences_for_a_manager() -> None:
     )
 
 
+def test_a_simpler_method_above_the_interval_does_not_lie_within_it() -> None:
+    """The interval has two ends, and both are looked at."""
+    for reached, is_within in ((0.302, True), (0.953, True), (0.3, False), (0.96, False)):
+        told = summary_sentences("x", facts(baselines=[method("words", reached)]))[1]
+        assert f"the words alone, reaches {100 * reached:.1f} %" in told
+        assert ("which lies within that interval" in told) is is_within
+
+
 @pytest.mark.parametrize(
     ("costs", "sentence"),
     [
@@ -284,6 +293,26 @@ def test_a_test_file_is_not_compared_with_cross_validation() -> None:
     assert "compare with care" in words_of(found)
     assert "best simpler method" not in summary_sentences("x", found)[1]
     assert "measured on held-out training documents:" in render_card("x", found)
+
+
+@pytest.mark.parametrize("name", ["my cross-validation set.csv", "5-fold cross-validation of x.csv", "more.csv"])
+def test_the_name_of_a_test_file_does_not_matter(name: str) -> None:
+    """What was measured on is told by the product's own words, not by those of a user."""
+    assert not is_cross_validated(facts(measured_on=f"the test file {name}"))
+    assert not is_cross_validated(facts(measured_on=""))
+    assert is_cross_validated(facts())
+
+
+def test_costs_and_sets_beside_a_test_file_say_where_they_come_from() -> None:
+    """They are of held-out training documents, while the metrics beside them are not; else nothing is added."""
+    origin, note = "by cross-validation of the training documents", "not on the test file."
+    found = facts(measured_on="the test file more.csv")
+    assert summary_sentences("x", found)[2].startswith(f"{origin.capitalize()}, when a person reads the 12.3 %")
+    assert render_card("x", found).partition("## What review costs")[2].startswith(f"\n\nMeasured {origin}, {note}\n")
+    assert words_of(found).count(f"Measured {origin}, {note}") == 2
+    for text in (*summary_sentences("x", facts()), render_card("x", facts()), words_of(facts())):
+        assert origin.capitalize() not in text
+        assert note not in text
 
 
 def test_a_head_on_embeddings_is_not_its_own_baseline() -> None:

@@ -36,6 +36,8 @@ def audit(
     embeddings: Vectors,
     proba: Floats,
     held_out: Mask,
+    *,
+    ids: Sequence[str] | None = None,
 ) -> Audit:
     """Look for labels and documents that deserve a look.
 
@@ -51,6 +53,8 @@ def audit(
         Probabilities from models that had not seen the document.
     held_out : ndarray of bool, shape (n_documents,)
         Which documents have such probabilities; the others are not judged by them.
+    ids : sequence of str or None
+        What reasons call documents; their rows, counted from 1, where None.
 
     Raises
     ------
@@ -64,6 +68,7 @@ def audit(
     "the same text is also labelled 'x' (row 1)"
     """
     check_rows(texts=len(texts), labels=len(labels), rows_of_proba=len(proba), marks_of_held_out=len(held_out))
+    check_rows(texts=len(texts), ids=len(texts if ids is None else ids))
     check_rows(classes=len(classes), columns_of_proba=proba.shape[1])
     code = {name: number for number, name in enumerate(classes)}
     y = np.array([code.get(label, _NO_CLASS) for label in labels], dtype=np.intp)
@@ -75,7 +80,7 @@ def audit(
     doubtful = judged & (quality < _EVEN) & ~suspected
     equal, near = equal_texts(texts), near_duplicates(texts, embeddings)
     conflicts = mixed_groups(equal, labels)
-    judge = _Judge(labels, classes, proba, held_out, quality)
+    judge = _Judge(labels, classes, proba, held_out, quality, ids)
     answers = judged_proba.argmax(axis=1) if len(judged_y) else judged_y
     n_of_label = sorted(Counter(labels).items(), key=lambda item: (item[1], item[0]))
     return Audit(
@@ -106,6 +111,7 @@ class _Judge:
     proba: Floats
     held_out: Mask
     quality: Floats
+    ids: Sequence[str] | None
 
     def issues(
         self, conflicts: Sequence[MixedGroup], suspected: Ints, similar: Sequence[MixedGroup]
@@ -135,7 +141,7 @@ class _Judge:
         for row in group.rows:
             label = self.labels[row]
             quality = min(float(self.quality[row]), group.share(label))
-            yield LabelIssue(row, kind, label, suggested, quality, f"{words} {group.others(label)}")
+            yield LabelIssue(row, kind, label, suggested, quality, f"{words} {group.others(label, self.ids)}")
 
 
 def label_quality(proba: Floats, y: Ints) -> Floats:

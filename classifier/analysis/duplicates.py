@@ -171,11 +171,20 @@ class MixedGroup:
             return ""
         return classes[columns[int(np.argmax(sum(proba[row, columns] for row in rows)))]]
 
-    def others(self, label: str) -> str:
-        """Name the other labels, each with the first row that has it, counted from 1; three at most."""
+    def others(self, label: str, ids: Sequence[str] | None = None) -> str:
+        """Name the other labels, three at most, each with the first document that has it.
+
+        Parameters
+        ----------
+        label : str
+        ids : sequence of str or None
+            What to call documents; their rows, counted from 1, where None.
+        """
         names = [name for name in islice(self.first_rows, _MOST_NAMED + 1) if name != label][:_MOST_NAMED]
         n_more = len(self.first_rows) - 1 - len(names)
-        named = ", ".join(f"{excerpt(name)} (row {self.first_rows[name] + 1})" for name in names)
+        first = [self.first_rows[name] for name in names]
+        called = [f"row {row + 1}" if ids is None else f"id {ids[row]}" for row in first]
+        named = ", ".join(f"{excerpt(name)} ({one})" for name, one in zip(names, called, strict=True))
         return named + (f" and {n_more} more" if n_more else "")
 
 

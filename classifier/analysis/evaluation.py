@@ -61,8 +61,8 @@ class Evaluation:
     accuracy, macro_f1 : float
         In [0, 1].
     accuracy_interval, macro_f1_interval : tuple of float
-        95 % intervals: Wilson's for accuracy, `resampled_interval` of 1,000 resamples for macro-F1; where no answer is
-        wrong, resamples cannot vary, and macro-F1 gets the interval of accuracy.
+        95 % intervals: Wilson's for accuracy, `resampled_interval` of 1,000 resamples for macro-F1; where none or
+        all of the answers are right, resamples cannot vary, and macro-F1 gets the interval of accuracy.
     log_loss : float
         Mean negative log probability of the true label, in nats.
     brier : float
@@ -158,7 +158,7 @@ def evaluate(
         accuracy_interval=wilson_interval(n_correct, len(truth)),
         macro_f1=_macro_f1(per_class),
         macro_f1_interval=_macro_f1_interval(truth, answers, len(names), _macro_f1(per_class), seed)
-        if n_correct < len(truth)
+        if 0 < n_correct < len(truth)
         else wilson_interval(n_correct, len(truth)),
         log_loss=float(-np.log(_true_probability(proba, truth)).mean()),
         brier=_brier(proba, truth),

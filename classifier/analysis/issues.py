@@ -32,7 +32,7 @@ class LabelIssue:
     quality : float
         The least of `label_quality` and of the share of equal or nearly equal texts that have the label, in [0, 1].
     reason : str
-        One sentence in plain words; it counts rows from 1.
+        One sentence in plain words; it calls other documents by their ids, or by rows from 1 where they have none.
     """
 
     row: int

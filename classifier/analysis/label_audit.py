@@ -25,6 +25,8 @@ def audit_label_sets(
     proba: Floats,
     held_out: Mask,
     y: Bools,
+    *,
+    ids: Sequence[str] | None = None,
 ) -> Audit:
     """Look for sets of labels and documents that deserve a look.
 
@@ -42,6 +44,8 @@ def audit_label_sets(
         Which documents have such probabilities.
     y : ndarray of bool, shape (n_documents, n_classes)
         Which labels each document has.
+    ids : sequence of str or None
+        As `audit` takes them.
 
     Returns
     -------
@@ -49,7 +53,7 @@ def audit_label_sets(
         Equal and nearly equal texts conflict where their sets differ. A document is suspected where a label that it
         has, or one that it lacks, is; its quality is that of the worst of them. Overlaps are not looked for.
     """
-    texts_alone = audit(texts, labels, classes, embeddings, proba, np.zeros(len(texts), dtype=np.bool_))
+    texts_alone = audit(texts, labels, classes, embeddings, proba, np.zeros(len(texts), dtype=np.bool_), ids=ids)
     right = np.where(y, proba, 1.0 - proba)
     suspected = np.zeros(y.shape, dtype=np.bool_)
     for column in range(y.shape[1]):

@@ -20,6 +20,7 @@ from classifier.analysis.report_words import (
     source_of,
     summary_sentences,
     targets_of,
+    training_origin,
 )
 
 _SHOWN_LABELS = 200
@@ -51,7 +52,7 @@ def render_card(title: str, facts: Facts) -> str:
         *_paragraphs(summary_sentences(title, facts)),
         "",
         f"- Trained: {_plain(facts['created'])} by document-classifier {version}",
-        f"- Data: {data['n_documents']:,} documents{_plain(source)}{checksum}",
+        "- Data: " + _plain(f"{data['n_documents']:,} documents{source}") + checksum,
         (
             f"- Encoder: {_plain(contract['model_id'])}, {_plain(contract['dimension'])} dimensions, window "
             f"{_plain(contract['max_tokens'])} tokens; longer texts are read whole, window by window"
@@ -155,7 +156,9 @@ def _review_lines(facts: Facts) -> list[str]:
             else (wanted, f"{one['threshold']:.2f}", percent(one["review_fraction"]), percent(right))
         )
     header = ("wanted", "confidence from", "a person reads", "right among the rest")
-    return ["## What review costs", "", *_table(header, rows)]
+    origin = training_origin(facts)
+    measured = [f"Measured {origin}, not on the test file.", ""] if origin else []
+    return ["## What review costs", "", *measured, *_table(header, rows)]
 
 
 def _more_lines(facts: Facts) -> list[str]:

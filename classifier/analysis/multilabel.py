@@ -40,8 +40,8 @@ class MultiLabelEvaluation:
         F1 of all decisions together, and the mean of the labels' F1; labels that neither the truth nor an answer has
         are left out. 1 where there is no label at all.
     exact_match_interval, macro_f1_interval : tuple of float
-        95 % intervals: Wilson's for exact matches, 1,000 resamples for macro-F1; where no answer is
-        wrong, macro-F1 gets the interval of exact matches.
+        95 % intervals: Wilson's for exact matches, 1,000 resamples for macro-F1; where every answer is right, or no
+        given label is, resamples cannot vary, and macro-F1 gets Wilson's, too, of the documents with any label.
     ece : float
         Expected calibration error of the probabilities of all labels over 15 bins of equal width, in [0, 1].
     brier : float
@@ -192,7 +192,7 @@ def evaluate_multi_label(
         exact_match_interval=exact_interval,
         micro_f1=micro_f1(decisions, y),
         macro_f1=macro_f1(decisions, y),
-        macro_f1_interval=_macro_f1_interval(decisions, y, seed) if n_exact < len(y) else exact_interval,
+        macro_f1_interval=_macro_f1_interval(decisions, y, seed),
         ece=sum(item.n_documents * abs(item.accuracy - item.mean_confidence) for item in bins) / y.size,
         brier=float(((proba - y) ** 2).mean()),
         mean_true_labels=float(y.sum(axis=1).mean()),
@@ -274,7 +274,12 @@ def _most_frequent(y: Bools) -> Bools:
 
 
 def _macro_f1_interval(decisions: Bools, y: Bools, seed: int) -> tuple[float, float]:
-    """Resample the documents."""
+    """Resample the documents; where that cannot vary, take Wilson's interval."""
+    n_exact = int((decisions == y).all(axis=1).sum())
+    if n_exact == len(y):
+        return wilson_interval(n_exact, len(y))
+    if not (decisions & y).any():
+        return wilson_interval(0, len(y) - n_exact)
     from scipy.sparse import csr_array
 
     pairs = np.packbits(np.hstack([y, decisions]), axis=1)

@@ -24,6 +24,7 @@ from classifier.analysis.report_words import (
     method_name,
     simpler_methods,
     targets_of,
+    training_origin,
 )
 from classifier.datamodels import MULTI_LABEL
 
@@ -256,7 +257,7 @@ def review(facts: Facts) -> str:
         '<p class="small">Thresholds were chosen on the documents they are measured on, which flatters them a little: '
         "aim somewhat higher than you need. <code>classifier predict --target-accuracy</code> applies them.</p>"
     )
-    return f'<div class="pair">{drawn}<div>{table(header, rows)}{told}</div></div>'
+    return f'{_origin(facts)}<div class="pair">{drawn}<div>{table(header, rows)}{told}</div></div>'
 
 
 def learning(facts: Facts) -> str:
@@ -286,7 +287,13 @@ def sets(facts: Facts) -> str:
         for one in facts.get("sets") or ()
     ]
     header = ("asked for", "held the true label", "labels in a set", "empty sets", "documents")
-    return table(header, rows) if rows else ""
+    return _origin(facts) + table(header, rows) if rows else ""
+
+
+def _origin(facts: Facts) -> str:
+    """Say where figures come from that stand beside those of a test file."""
+    origin = training_origin(facts)
+    return f'<p class="small">Measured {origin}, not on the test file.</p>' if origin else ""
 
 
 def audit(facts: Facts) -> str:

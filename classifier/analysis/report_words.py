@@ -99,9 +99,19 @@ def simpler_methods(facts: Facts) -> list[Mapping[str, Any]]:
     return sorted(found, key=_headline_value)
 
 
+def is_of_test_file(facts: Facts) -> bool:
+    """Tell whether the metrics are of a test file."""
+    return str(facts.get("measured_on", "")).startswith("the test file ")
+
+
 def is_cross_validated(facts: Facts) -> bool:
-    """Tell whether the metrics are of held-out training documents, as the baselines are, and not of a test file."""
-    return "cross-validation" in facts.get("measured_on", "")
+    """Tell whether the metrics are of held-out training documents, as the baselines are."""
+    return bool(facts.get("measured_on")) and not is_of_test_file(facts)
+
+
+def training_origin(facts: Facts) -> str:
+    """Say where figures come from that are never of a test file; empty where the metrics are not of one either."""
+    return "by cross-validation of the training documents" if is_of_test_file(facts) else ""
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
@@ -174,7 +184,8 @@ def _quality(facts: Facts) -> str:
     compared = [] if majority is None else [f"{majority_name(metrics)} would be right in {percent(majority)}"]
     best = simpler_methods(facts)[-1:] if is_cross_validated(facts) else []
     if best and headline(best[0]) == name and best[0][name] != majority:
-        within = best[0][name] >= (metrics.get(f"{name}_interval") or (2.0,))[0]
+        low, high = metrics.get(f"{name}_interval") or (2.0, 2.0)
+        within = low <= best[0][name] <= high
         compared.append(
             f"the best simpler method, {method_name(best[0]['name'])}, reaches {percent(best[0][name])}"
             + (", which lies within that interval" if within else "")
@@ -186,7 +197,12 @@ def _review(facts: Facts) -> str:
     """Say what it costs to have a person read what is unsure."""
     if not facts.get("review"):
         return "What it costs to have a person read the unsure answers was not measured."
-    costs = facts["review"]["costs"]
+    told, origin = _cost(facts["review"]["costs"]), training_origin(facts)
+    return f"{origin.capitalize()}, {told[0].lower()}{told[1:]}" if origin else told
+
+
+def _cost(costs: Sequence[Mapping[str, Any]]) -> str:
+    """Say what a person has to read, from the rows of review costs."""
     reached = [one for one in zip(costs, targets_of(costs), strict=True) if one[0]["accuracy_answered"] is not None]
     if not reached:
         return "No confidence was high enough to promise anything: let a person read whatever matters."

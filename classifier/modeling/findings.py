@@ -58,7 +58,7 @@ def findings(data: TrainingData, embeddings: Embeddings, fitted: HeadFit, *, see
     """Sum up what held-out documents say about a head that gives each document one label."""
     y, proba = data.y, fitted.held_out_proba
     measured = fitted.folds != ALWAYS_IN_TRAINING
-    audited = audit(data.texts, data.labels, data.classes, embeddings, proba, measured)
+    audited = audit(data.texts, data.labels, data.classes, embeddings, proba, measured, ids=data.ids)
     scope = fit_scope(fitted.held_out_evidence, leave_out_similarity(embeddings, np.where(measured, fitted.folds, -1)))
     evaluation = None
     if measured.any():

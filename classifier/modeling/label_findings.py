@@ -38,7 +38,7 @@ def label_findings(
     """Sum up what held-out documents say about a head that gives each document any number of labels."""
     y, proba, decisions = data.label_matrix, fitted.held_out_proba, fitted.held_out_decisions
     measured = fitted.folds != ALWAYS_IN_TRAINING
-    audited = audit_label_sets(data.texts, data.labels, data.classes, embeddings, proba, measured, y)
+    audited = audit_label_sets(data.texts, data.labels, data.classes, embeddings, proba, measured, y, ids=data.ids)
     majority = np.isin(data.classes, split_labels(data.majority))
     evaluation = None
     if measured.any():

@@ -32,6 +32,8 @@ class TrainingData:
         What was noticed.
     is_multi_label : bool
         Whether a document may have any number of labels.
+    positions : sequence of int or None
+        Where each document was among the given ones, from 0; None where all are there.
     """
 
     texts: list[str]
@@ -40,6 +42,7 @@ class TrainingData:
     classes: list[str]
     warnings: tuple[str, ...]
     is_multi_label: bool = False
+    positions: Sequence[int] | None = None
 
     @property
     def y(self) -> Ints:
@@ -68,9 +71,10 @@ class TrainingData:
         return max(sorted(counts), key=lambda label: counts[label])
 
     def documents(self) -> list[Document]:
-        """Return the rows as documents."""
-        rows = zip(self.ids, self.texts, self.labels, strict=True)
-        return [Document(name, text, label, row) for row, (name, text, label) in enumerate(rows, start=1)]
+        """Return the rows as documents, each with its number among the given ones."""
+        positions = range(len(self.texts)) if self.positions is None else self.positions
+        rows = zip(self.ids, self.texts, self.labels, positions, strict=True)
+        return [Document(name, text, label, position + 1) for name, text, label, position in rows]
 
     def without_blank(self, embeddings: Embeddings) -> tuple[TrainingData, Embeddings]:
         """Leave out texts that the encoder could read nothing of, whose vectors are zeros."""
@@ -87,7 +91,8 @@ class TrainingData:
             [self.ids[row] for row in rows],
             multi_label=self.is_multi_label,
         )
-        return replace(kept, warnings=(message, *kept.warnings)), embeddings[rows]
+        positions = rows.tolist() if self.positions is None else [self.positions[row] for row in rows]
+        return replace(kept, warnings=(message, *kept.warnings), positions=positions), embeddings[rows]
 
 
 def check_training_data(

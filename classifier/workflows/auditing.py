@@ -146,13 +146,12 @@ def _share_right(held_out: HeldOut) -> float | None:
 
 def _write(path: Path, found: Audit, documents: Sequence[Document], data: LabelledFile) -> None:
     """Write the rows to look at, whole or not at all."""
-    rows = {document.id: document.row for document in data.documents}
     with written_whole(path) as sink:
         writer = csv.writer(sink, quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerow(ISSUE_COLUMNS)
         for issue in found.issues:
             document = documents[issue.row]
-            number = rows.get(document.id, document.row)
+            number = data.documents[document.row - 1].row
             cells = [issue.label, issue.suggested, issue.kind, f"{issue.quality:.4f}", issue.reason, document.text]
             writer.writerow([number, document.id, *(_storable(cell) for cell in cells)])
 
