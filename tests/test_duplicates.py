@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from classifier.analysis import duplicates
 from classifier.analysis.duplicates import (
-    equal_texts,
     leaked_rows,
     mixed_groups,
     n_with_others,
     near_duplicates,
-    normalised,
 )
+from classifier.analysis.wording import equal_texts, normalised
 from classifier.errors import TrainingDataError
 
 WORDS = ["tea", "salt", "milk", "rice", "corn", "plum", "leek", "kale", "oats", "beer", "wine", "rye"]

@@ -14,12 +14,12 @@ from classifier.analysis.duplicates import (
     MixedGroup,
     Vectors,
     check_rows,
-    equal_texts,
     mixed_groups,
     n_with_others,
     near_duplicates,
 )
 from classifier.analysis.issues import FEW_DOCUMENTS, ISSUE_KINDS, Audit, LabelIssue, Overlap
+from classifier.analysis.wording import equal_texts
 from classifier.errors import excerpt
 
 LEAST_SHARE = 0.1

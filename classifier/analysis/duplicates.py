@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Floats, Ints
+from classifier.analysis.wording import equal_texts, normalised, numbered, word_set
 from classifier.errors import TrainingDataError, excerpt
 
 Vectors = NDArray[np.float32]
@@ -28,54 +27,6 @@ _SKETCH_BITS = 512
 _ROUNDING = 1e-6
 _GIVEN_AWAY = -1
 _MOST_NAMED = 3
-_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
-
-
-def normalised(text: str) -> str:
-    """Return what a text is compared by: composed characters, no case, single spaces.
-
-    Examples
-    --------
-    >>> normalised("  Où est   la GARE ? ")
-    'où est la gare ?'
-    """
-    folded = unicodedata.normalize("NFC", text).casefold()
-    return " ".join(unicodedata.normalize("NFC", folded).split())
-
-
-def equal_texts(texts: Iterable[str]) -> Ints:
-    """Give texts that are equal once `normalised` one number.
-
-    Returns
-    -------
-    ndarray of int, shape (n_documents,)
-        From 0, in order of first occurrence.
-
-    Examples
-    --------
-    >>> equal_texts(["No.", "Yes.", "no. "]).tolist()
-    [0, 1, 0]
-    """
-    return _numbers(map(normalised, texts))
-
-
-def same_words(texts: Iterable[str]) -> Ints:
-    """Give texts of the same words in the same order one number, whatever their case, spaces and punctuation.
-
-    Texts without a word are compared as `normalised`.
-
-    Returns
-    -------
-    ndarray of int, shape (n_documents,)
-        From 0, in order of first occurrence.
-
-    Examples
-    --------
-    >>> same_words(["Where is it", "where is it?!", "Is it where", ":-)"]).tolist()
-    [0, 0, 1, 2]
-    """
-    return _numbers(tuple(_WORD.findall(text)) or text for text in map(normalised, texts))
 
 
 def near_duplicates(texts: Sequence[str], embeddings: Vectors) -> Ints:
@@ -111,7 +62,7 @@ def near_duplicates(texts: Sequence[str], embeddings: Vectors) -> Ints:
     check_rows(texts=len(texts), embeddings=len(embeddings))
     if not len(texts):
         return np.empty(0, dtype=np.intp)
-    row_of = _numbers(texts)
+    row_of = numbered(texts)
     first_rows = np.unique(row_of, return_index=True)[1]
     distinct = [texts[row] for row in first_rows.tolist()]
     groups = equal_texts(distinct)
@@ -120,7 +71,7 @@ def near_duplicates(texts: Sequence[str], embeddings: Vectors) -> Ints:
         for row, column in zip(rows, columns, strict=True):
             if groups[row] != groups[column]:
                 groups[groups == groups[column]] = groups[row]
-    return _numbers(groups[row_of].tolist())
+    return numbered(groups[row_of].tolist())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -322,7 +273,7 @@ class _Texts:
         bits = np.zeros((len(texts), _SKETCH_BITS), dtype=np.bool_)
         sizes = np.zeros(len(texts), dtype=np.intp)
         for row, text in enumerate(texts):
-            words = _words(text)
+            words = word_set(text)
             sizes[row] = len(words)
             bits[row, [hash(word) % _SKETCH_BITS for word in words]] = True
         sketches = np.packbits(bits, axis=1).view(np.uint64)
@@ -365,7 +316,7 @@ def _comparable(left: _Texts, right: _Texts) -> Iterator[tuple[Ints, Ints]]:
     https://doi.org/10.1109/ICDE.2006.9 (prefix filtering)
     """
     sides = [left] if left is right else [left, right]
-    counts = Counter(word for side in sides for text in side.texts for word in _words(text))
+    counts = Counter(word for side in sides for text in side.texts for word in word_set(text))
     by_word = [_rows_by_rare_word(side.texts, counts) for side in sides]
     shared = [(rows, by_word[-1][word]) for word, rows in by_word[0].items() if word in by_word[-1]]
     if sum(len(rows) * len(others) for rows, others in shared) > len(left.texts) * len(right.texts) / _WORTH_AN_INDEX:
@@ -379,7 +330,7 @@ def _rows_by_rare_word(texts: Sequence[str], counts: Counter[str]) -> dict[str, 
     """Tell which texts have a word among their rarest, as many of them as prefix filtering needs."""
     found: defaultdict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(texts):
-        words = sorted(_words(text), key=lambda word: (counts[word], word))
+        words = sorted(word_set(text), key=lambda word: (counts[word], word))
         for word in words[: len(words) - math.ceil(NEAR_JACCARD * len(words) - _ROUNDING) + 1]:
             found[word].append(row)
     return found
@@ -393,8 +344,8 @@ def _sharing_words(left: _Texts, right: _Texts, rows: Ints, columns: Ints) -> tu
     n_different = np.maximum(n_different, np.abs(left.sizes[rows] - right.sizes[columns]))
     possible = _may_share(n_different, left.sizes[rows] + right.sizes[columns])
     rows, columns = rows[possible], columns[possible]
-    words = {row: _words(left.texts[row]) for row in np.unique(rows).tolist()}
-    others = {column: _words(right.texts[column]) for column in np.unique(columns).tolist()}
+    words = {row: word_set(left.texts[row]) for row in np.unique(rows).tolist()}
+    others = {column: word_set(right.texts[column]) for column in np.unique(columns).tolist()}
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     kept = np.array([_jaccard(words[row], others[column]) >= NEAR_JACCARD for row, column in pairs], dtype=np.bool_)
     return rows[kept], columns[kept]
@@ -408,14 +359,3 @@ def _may_share(n_different: NDArray[np.integer], n_words: Ints) -> Mask:
 def _jaccard(words: frozenset[str], others: frozenset[str]) -> float:
     """Return the share of the words of both that is common to both; there is at least one."""
     return len(words & others) / len(words | others)
-
-
-def _words(text: str) -> frozenset[str]:
-    """Return the words of a text, without case; where a script has no spaces, its characters."""
-    return frozenset(_WORD.findall(normalised(text)))
-
-
-def _numbers(values: Iterable[object]) -> Ints:
-    """Give equal values one number, in order of first occurrence."""
-    numbers: dict[object, int] = {}
-    return np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.intp)

@@ -117,7 +117,13 @@ class Evaluation:
 
 
 def evaluate(
-    proba: Floats, classes: Sequence[str], labels: Sequence[str], *, majority: str, seed: int = 0
+    proba: Floats,
+    classes: Sequence[str],
+    labels: Sequence[str],
+    *,
+    majority: str,
+    n_distinct: int | None = None,
+    seed: int = 0,
 ) -> Evaluation:
     """Measure answers against true labels.
 
@@ -131,6 +137,9 @@ def evaluate(
         True labels, at least one; some may be unknown to the model.
     majority : str
         Most frequent label of the training documents.
+    n_distinct : int or None
+        How many of the documents differ from each other; copies of a document do not make an interval narrower. All of
+        them where None.
     seed : int, default=0
         Decides the resamples behind the interval of macro-F1.
 
@@ -148,6 +157,8 @@ def evaluate(
     confusion = _confusion(truth, answers, len(names))
     seen = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
     n_correct = int((answers == truth).sum())
+    n = len(truth) if n_distinct is None else n_distinct
+    interval = wilson_interval(n_correct * n / len(truth), n)
     per_class = _per_class(confusion)
     majority_answers = np.full(len(truth), code[majority])
     majority_scores = _per_class(_confusion(truth, majority_answers, len(names)))
@@ -155,11 +166,11 @@ def evaluate(
     return Evaluation(
         n_documents=len(truth),
         accuracy=n_correct / len(truth),
-        accuracy_interval=wilson_interval(n_correct, len(truth)),
+        accuracy_interval=interval,
         macro_f1=_macro_f1(per_class),
-        macro_f1_interval=_macro_f1_interval(truth, answers, len(names), _macro_f1(per_class), seed)
+        macro_f1_interval=_macro_f1_interval(truth, answers, n, _macro_f1(per_class), seed)
         if 0 < n_correct < len(truth)
-        else wilson_interval(n_correct, len(truth)),
+        else interval,
         log_loss=float(-np.log(_true_probability(proba, truth)).mean()),
         brier=_brier(proba, truth),
         ece=sum(item.n_documents * abs(item.accuracy - item.mean_confidence) for item in bins) / len(truth),
@@ -184,7 +195,7 @@ def score_answers(answers: Ints, truth: Ints, n_classes: int) -> tuple[float, fl
     return float((answers == truth).mean()), _macro_f1(_per_class(_confusion(truth, answers, n_classes)))
 
 
-def wilson_interval(n_successes: int, n: int) -> tuple[float, float]:
+def wilson_interval(n_successes: float, n: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a proportion; ``(0, 1)`` without any trial.
 
     References
@@ -267,11 +278,12 @@ def resampled_interval(resampled: Floats, value: float) -> tuple[float, float]:
     return max(0.0, min(float(low), value)), min(1.0, max(float(high), value))
 
 
-def _macro_f1_interval(truth: Ints, answers: Ints, n_names: int, value: float, seed: int) -> tuple[float, float]:
-    """Resample the documents."""
+def _macro_f1_interval(truth: Ints, answers: Ints, n: int, value: float, seed: int) -> tuple[float, float]:
+    """Resample the documents, so many at a time."""
+    n_names = int(max(truth.max(), answers.max())) + 1
     pairs, counts = np.unique(np.stack([truth, answers]), axis=1, return_counts=True)
     rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(truth), counts / len(truth), size=N_RESAMPLES).astype(np.float64)
+    draws = rng.multinomial(n, counts / len(truth), size=N_RESAMPLES).astype(np.float64)
     of_true, of_answer = (
         csr_array((np.ones(len(codes)), (np.arange(len(codes)), codes)), shape=(len(codes), n_names)) for codes in pairs
     )

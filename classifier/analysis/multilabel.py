@@ -153,6 +153,7 @@ def evaluate_multi_label(
     y: Bools,
     *,
     majority: Bools | None = None,
+    n_distinct: int | None = None,
     seed: int = 0,
 ) -> MultiLabelEvaluation:
     """Measure answers of any number of labels against true labels.
@@ -169,6 +170,9 @@ def evaluate_multi_label(
         Which labels are true; at least one document. See `label_matrix`.
     majority : ndarray of bool, shape (n_classes,), or None
         Most frequent set of labels of the training documents; that of `y` where None.
+    n_distinct : int or None
+        How many of the documents differ from each other; copies of a document do not make an interval narrower. All of
+        them where None.
     seed : int, default=0
         Decides the resamples behind the interval of macro-F1.
 
@@ -184,7 +188,8 @@ def evaluate_multi_label(
     always = np.broadcast_to(_most_frequent(y) if majority is None else majority, y.shape)
     per_class = _per_class(decisions, y)
     n_exact = int((decisions == y).all(axis=1).sum())
-    exact_interval = wilson_interval(n_exact, len(y))
+    n = len(y) if n_distinct is None else n_distinct
+    exact_interval = wilson_interval(n_exact * n / len(y), n)
     bins = reliability(proba.ravel(), y.ravel())
     return MultiLabelEvaluation(
         n_documents=len(y),
@@ -192,7 +197,7 @@ def evaluate_multi_label(
         exact_match_interval=exact_interval,
         micro_f1=micro_f1(decisions, y),
         macro_f1=macro_f1(decisions, y),
-        macro_f1_interval=_macro_f1_interval(decisions, y, seed),
+        macro_f1_interval=_macro_f1_interval(decisions, y, n, seed),
         ece=sum(item.n_documents * abs(item.accuracy - item.mean_confidence) for item in bins) / y.size,
         brier=float(((proba - y) ** 2).mean()),
         mean_true_labels=float(y.sum(axis=1).mean()),
@@ -273,13 +278,13 @@ def _most_frequent(y: Bools) -> Bools:
     return np.asarray(y[first_rows[np.lexsort((first_rows, -counts))[0]]])
 
 
-def _macro_f1_interval(decisions: Bools, y: Bools, seed: int) -> tuple[float, float]:
-    """Resample the documents; where that cannot vary, take Wilson's interval."""
+def _macro_f1_interval(decisions: Bools, y: Bools, n: int, seed: int) -> tuple[float, float]:
+    """Resample the documents, so many at a time; where that cannot vary, take Wilson's interval."""
     n_exact = int((decisions == y).all(axis=1).sum())
     if n_exact == len(y):
-        return wilson_interval(n_exact, len(y))
+        return wilson_interval(n, n)
     if not (decisions & y).any():
-        return wilson_interval(0, len(y) - n_exact)
+        return wilson_interval(0, max(1, round(n * (1 - n_exact / len(y)))))
     from scipy.sparse import csr_array
 
     pairs = np.packbits(np.hstack([y, decisions]), axis=1)
@@ -290,7 +295,7 @@ def _macro_f1_interval(decisions: Bools, y: Bools, seed: int) -> tuple[float, fl
     found: list[Floats] = []
     while sum(map(len, found)) < N_RESAMPLES:
         size = min(N_RESAMPLES - sum(map(len, found)), max(1, _BLOCK_NUMBERS // len(counts)))
-        draws = rng.multinomial(len(y), counts / len(y), size=size).astype(np.float64)
+        draws = rng.multinomial(n, counts / len(y), size=size).astype(np.float64)
         n_hits, n_either = np.asarray(draws @ hits), np.asarray(draws @ either)
         f1 = np.divide(2 * n_hits, n_either, out=np.zeros_like(n_hits), where=n_either > 0)
         found.append(f1.sum(axis=1) / np.maximum((n_either > 0).sum(axis=1), 1))

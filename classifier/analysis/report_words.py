@@ -180,6 +180,7 @@ def _quality(facts: Facts) -> str:
         "exact_match": "Of documents that it had not seen, it gives {} exactly their labels",
         "micro_f1": "On documents that it had not seen, it reaches a micro-F1 of {}",
     }[name].format(with_interval(metrics, name))
+    told += _leak(facts, name)
     majority = metrics.get(f"majority_{name}")
     compared = [] if majority is None else [f"{majority_name(metrics)} would be right in {percent(majority)}"]
     best = simpler_methods(facts)[-1:] if is_cross_validated(facts) else []
@@ -191,6 +192,15 @@ def _quality(facts: Facts) -> str:
             + (", which lies within that interval" if within else "")
         )
     return "; ".join([told, " and ".join(compared)] if compared else [told]) + "."
+
+
+def _leak(facts: Facts, name: str) -> str:
+    """Say how many of the documents it had seen after all, and how good it is without them."""
+    if not facts.get("n_leaked"):
+        return ""
+    without = facts.get("metrics_without_leaked")
+    rest = f"; {percent(without[name])} without these" if without else ""
+    return f" (but {facts['n_leaked']:,} of them are, or nearly are, training documents{rest})"
 
 
 def _review(facts: Facts) -> str:

@@ -63,7 +63,14 @@ def findings(data: TrainingData, embeddings: Embeddings, fitted: HeadFit, *, see
     evaluation = None
     if measured.any():
         labels = [data.labels[row] for row in np.flatnonzero(measured)]
-        evaluation = evaluate(proba[measured], data.classes, labels, majority=data.majority, seed=seed)
+        evaluation = evaluate(
+            proba[measured],
+            data.classes,
+            labels,
+            majority=data.majority,
+            n_distinct=len(np.unique(data.groups[measured])),
+            seed=seed,
+        )
     held_out = HeldOut.of(proba, y, measured)
     facts = {
         **common_facts(data, fitted, audited, evaluation, held_out),

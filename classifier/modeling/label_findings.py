@@ -43,7 +43,13 @@ def label_findings(
     evaluation = None
     if measured.any():
         evaluation = evaluate_multi_label(
-            proba[measured], decisions[measured], data.classes, y[measured], majority=majority, seed=seed
+            proba[measured],
+            decisions[measured],
+            data.classes,
+            y[measured],
+            majority=majority,
+            n_distinct=len(np.unique(data.groups[measured])),
+            seed=seed,
         )
     held_out = HeldOut.of_sets(rule.confidence_of(proba, decisions), decisions, y, measured)
     facts = {

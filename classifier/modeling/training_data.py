@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from classifier.analysis.confidence import Ints
-from classifier.analysis.duplicates import same_words
+from classifier.analysis.wording import same_words
 from classifier.datamodels import Document
 from classifier.embedding.contract import Embeddings
 from classifier.errors import TrainingDataError, excerpt, listing
@@ -91,7 +91,7 @@ class TrainingData:
             [self.ids[row] for row in rows],
             multi_label=self.is_multi_label,
         )
-        positions = rows.tolist() if self.positions is None else [self.positions[row] for row in rows]
+        positions = rows.tolist() if self.positions is None else [self.positions[row] for row in rows.tolist()]
         return replace(kept, warnings=(message, *kept.warnings), positions=positions), embeddings[rows]
 
 

@@ -15,6 +15,7 @@ from classifier.analysis.evaluation import Evaluation
 from classifier.analysis.evaluation import evaluate as score
 from classifier.analysis.label_words import is_labels_only
 from classifier.analysis.multilabel import MultiLabelEvaluation, evaluate_multi_label, label_matrix
+from classifier.analysis.wording import same_words
 from classifier.datamodels import Settings
 from classifier.errors import TrainingDataError
 from classifier.modeling.label_sets import split_labels
@@ -116,19 +117,24 @@ def measure(model: Predictor, data: LabelledFile, *, progress: bool = False) -> 
         [document.text for document in model.documents_], texts, model.embeddings_, embeddings[readable]
     )
 
+    words = same_words(texts)
+
     def on(rows: NDArray[np.bool_]) -> Evaluation | MultiLabelEvaluation:
         kept = [label for label, keep in zip(labels, rows, strict=True) if keep]
-        return _scored(model, proba[rows], kept, majority)
+        n_distinct = len(np.unique(words[rows]))
+        return _scored(model, proba[rows], kept, majority, n_distinct)
 
     without = on(~leaked) if leaked.any() and not leaked.all() else None
     return Measured(on(np.ones(len(labels), dtype=np.bool_)), without, int(leaked.sum()), int((~readable).sum()))
 
 
-def _scored(model: Predictor, proba: Floats, labels: list[str], majority: str) -> Evaluation | MultiLabelEvaluation:
+def _scored(
+    model: Predictor, proba: Floats, labels: list[str], majority: str, n_distinct: int
+) -> Evaluation | MultiLabelEvaluation:
     """Measure probabilities against true labels, or sets of them joined by ``|``."""
     classes = [str(label) for label in model.classes_]
     if not model.multi_label:
-        return score(proba, classes, labels, majority=majority)
+        return score(proba, classes, labels, majority=majority, n_distinct=n_distinct)
     y, names = label_matrix([split_labels(label) for label in labels], classes)
     always = np.isin(names, split_labels(majority))
-    return evaluate_multi_label(proba, model.given_labels(proba), names, y, majority=always)
+    return evaluate_multi_label(proba, model.given_labels(proba), names, y, majority=always, n_distinct=n_distinct)
