@@ -15,14 +15,18 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import DATA, N_REAL_ROWS, FakeEmbedder
 
 import classifier
+from classifier import terminal
+from classifier.analysis.evaluation import evaluate
 from classifier.cli import main
 from classifier.cli.main import STOPPED
+from classifier.datamodels import Neighbor, Prediction
 from classifier.embedding.contract import Embedder
 from classifier.embedding.embedders import EMBEDDERS, Family
 from classifier.errors import EmptyTextWarning, TrainingDataWarning
@@ -286,6 +290,24 @@ def test_similar_for_people(shelf: Path) -> None:
     assert (ran.code, ran.err, ran.out.count("\n")) == (0, "", 2)
     nothing = command("similar", "support-part", "--text", "", "--models-dir", shelf)
     assert (nothing.code, nothing.out) == (0, "no similar documents\n")
+
+
+@pytest.mark.parametrize("label", ["cat\n  accuracy     100.0 %", "\rcat\u2028dog\x1b[2J", "long " * 2000])
+def test_a_label_is_one_short_piece(label: str) -> None:
+    """Whatever stands in a label, it forges no line and fills no screen."""
+    proba = np.array([[0.4, 0.6], [0.7, 0.3], [0.6, 0.4]])
+    prediction = Prediction(label, 0.6, "unsure", {label: 0.6, "b": 0.4})
+    alone = Prediction(label, 0.6, "unsure", {label: 0.6})
+    shown = [
+        terminal.evaluation_lines(evaluate(proba, [label, "b"], [label, "b", f"{label}?"], majority="b")),
+        terminal.prediction_lines(prediction),
+        terminal.prediction_lines(alone),
+        terminal.neighbor_lines([Neighbor(f"1{label}", label, label, 0.9)]),
+    ]
+    for line in (line for lines in shown for line in lines):
+        assert line.isprintable()
+        assert len(line) < 300
+    assert "  most often confused:" in shown[0]
 
 
 def test_a_process_predicts_from_stdin_to_stdout(shelf: Path) -> None:
