@@ -26,6 +26,10 @@ SHOWN_CLASSES = 30
 SHOWN_PROBABILITIES = 5
 _SNIPPET = 90
 _LABEL = 60
+_ALL_TO_READ = (
+    "Every answer is for a person: no confidence reached the target on held-out documents, or the review budget is "
+    "enough for all rows."
+)
 
 
 def percent(share: float) -> str:
@@ -197,6 +201,7 @@ def batch_lines(report: BatchReport) -> list[str]:
             f"{counts.n_rejected:,} rejected; {report.seconds:.1f} s, {speed:,.0f} rows/s"
         ),
         *([f"labels: {labels}"] if labels else []),
+        *([_ALL_TO_READ] if report.min_confidence > 1 else []),
         *([f"written to {report.output}"] if report.output != "-" else []),
     ]
 

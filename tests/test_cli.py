@@ -541,6 +541,19 @@ def test_top_k_is_a_cell_of_json() -> None:
 
 
 @pytest.mark.usefixtures("pets")
+@pytest.mark.parametrize(
+    ("option", "number", "is_said"),
+    [("--target-accuracy", 0.999, True), ("--review-budget", 2, True), ("--min-confidence", 1, False)],
+)
+def test_nothing_answered_alone_is_explained(option: str, number: float, is_said: bool) -> None:
+    """Where everything goes to a person, one sentence says why; not where that was asked for."""
+    Path("in.csv").write_text("id,text\n1,barks at the postman\n2,purrs\n")
+    ran = command("predict", "pets", "in.csv", option, number, "-o", "out.csv")
+    assert ran.code == 0
+    assert ("Every answer is for a person: no confidence reached the target" in ran.err) is is_said
+
+
+@pytest.mark.usefixtures("pets")
 def test_predict_file_as_json() -> None:
     """The report is one object: with the rows where they go to stdout, without where they go to a file."""
     Path("in.csv").write_text("id,text\n007,barks\u2028at night\n2,\n", encoding="utf-8")
