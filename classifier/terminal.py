@@ -106,14 +106,11 @@ def evaluation_lines(evaluation: Evaluation | MultiLabelEvaluation) -> list[str]
         for label, score in classes[:SHOWN_CLASSES]
     ]
     more = len(classes) - SHOWN_CLASSES
+    unknown = ", ".join(map(label_piece, evaluation.unknown_labels[:8]))
     return [
         f"  documents    {evaluation.n_documents:,}",
         *_metric_lines(evaluation),
-        *(
-            [f"  labels the model does not know, counted as wrong: {', '.join(map(label_piece, evaluation.unknown_labels[:8]))}"]
-            if evaluation.unknown_labels
-            else []
-        ),
+        *([f"  labels the model does not know, counted as wrong: {unknown}"] if unknown else []),
         *(f"  {line}" for line in table(["label", "documents", "precision", "recall", "F1"], rows)),
         *([f"  … and {more} labels with a higher F1 (--json lists all)"] if more > 0 else []),
         *_confusion_lines(getattr(evaluation, "labels", []), getattr(evaluation, "confusion", [])),

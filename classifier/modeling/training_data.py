@@ -91,7 +91,7 @@ class TrainingData:
             [self.ids[row] for row in rows],
             multi_label=self.is_multi_label,
         )
-        positions = rows.tolist() if self.positions is None else [self.positions[row] for row in rows]
+        positions = rows.tolist() if self.positions is None else [self.positions[row] for row in rows.tolist()]
         return replace(kept, warnings=(message, *kept.warnings), positions=positions), embeddings[rows]
 
 
