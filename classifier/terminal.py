@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 SHOWN_CLASSES = 30
 SHOWN_PROBABILITIES = 5
 _SNIPPET = 90
+_LABEL = 60
+_ALL_TO_READ = (
+    "Every answer is for a person: no confidence reached the target on held-out documents, or the review budget is "
+    "enough for all rows."
+)
 
 
 def percent(share: float) -> str:
@@ -41,6 +46,11 @@ def snippet(text: str, length: int = _SNIPPET) -> str:
     """Return the beginning of a text on one line."""
     line = "".join(character if character.isprintable() else "·" for character in " ".join(text.split()))
     return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def label_piece(label: str, length: int = _LABEL) -> str:
+    """Return a label as one short piece of a line; what to call it where there is none."""
+    return snippet(label, length) or "no label"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -96,14 +106,11 @@ def evaluation_lines(evaluation: Evaluation | MultiLabelEvaluation) -> list[str]
         for label, score in classes[:SHOWN_CLASSES]
     ]
     more = len(classes) - SHOWN_CLASSES
+    unknown = ", ".join(map(label_piece, evaluation.unknown_labels[:8]))
     return [
         f"  documents    {evaluation.n_documents:,}",
         *_metric_lines(evaluation),
-        *(
-            [f"  labels the model does not know, counted as wrong: {', '.join(evaluation.unknown_labels[:8])}"]
-            if evaluation.unknown_labels
-            else []
-        ),
+        *([f"  labels the model does not know, counted as wrong: {unknown}"] if unknown else []),
         *(f"  {line}" for line in table(["label", "documents", "precision", "recall", "F1"], rows)),
         *([f"  … and {more} labels with a higher F1 (--json lists all)"] if more > 0 else []),
         *_confusion_lines(getattr(evaluation, "labels", []), getattr(evaluation, "confusion", [])),
@@ -148,10 +155,10 @@ def prediction_lines(prediction: Prediction) -> list[str]:
     """Show one answer with its runners-up."""
     if prediction.status == STATUS_EMPTY:
         return ["empty: there is nothing to read in this text"]
-    rows = [(label, percent(share)) for label, share in prediction.top(SHOWN_PROBABILITIES)]
+    rows = [(label_piece(label), percent(share)) for label, share in prediction.top(SHOWN_PROBABILITIES)]
     return [
         *_doubts(prediction),
-        f"{prediction.label or 'no label'}  {percent(prediction.confidence)}",
+        f"{label_piece(prediction.label)}  {percent(prediction.confidence)}",
         *(f"  {line}" for line in table(["label", "confidence"], rows)),
         f"  {percent(prediction.used_fraction)} of the text was read",
     ]
@@ -163,7 +170,7 @@ def _doubts(prediction: Prediction) -> list[str]:
         return ["out of scope: it resembles no training document enough; the nearest label is only a guess"]
     if prediction.status != STATUS_UNSURE:
         return []
-    rivals = [label for label, _ in prediction.top(2)]
+    rivals = [label_piece(label) for label, _ in prediction.top(2)]
     likely = f"the most likely labels are {' and '.join(rivals)}" if len(rivals) > 1 else f"{rivals[0]} may fit or not"
     return [f"unsure: a person should look; {likely}"]
 
@@ -173,7 +180,8 @@ def neighbor_lines(neighbors: Sequence[Neighbor]) -> list[str]:
     if not neighbors:
         return ["no similar documents"]
     return [
-        f"{item.similarity:.3f}  {item.label or 'no label'}  [{item.id}]  {snippet(item.text)}" for item in neighbors
+        f"{item.similarity:.3f}  {label_piece(item.label)}  [{snippet(item.id)}]  {snippet(item.text)}"
+        for item in neighbors
     ]
 
 
@@ -183,13 +191,14 @@ def batch_lines(report: BatchReport) -> list[str]:
     speed = counts.n_rows / report.seconds if report.seconds else 0.0
     statuses = ", ".join(f"{count:,} {status}" for status, count in counts.statuses.items())
     shown = list(counts.labels.items())[:12]
-    labels = ", ".join(f"{snippet(label, 30) or 'no label'} {count:,}" for label, count in shown)
+    labels = ", ".join(f"{label_piece(label, 30)} {count:,}" for label, count in shown)
     return [
         (
             f"{counts.n_rows:,} rows: {counts.n_predicted:,} predicted ({statuses or 'none'}), "
             f"{counts.n_rejected:,} rejected; {report.seconds:.1f} s, {speed:,.0f} rows/s"
         ),
         *([f"labels: {labels}"] if labels else []),
+        *([_ALL_TO_READ] if report.min_confidence > 1 else []),
         *([f"written to {report.output}"] if report.output != "-" else []),
     ]
 
@@ -290,4 +299,7 @@ def _confusion_lines(labels: Sequence[str], confusion: Sequence[Sequence[int]]) 
     worst = sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))[:5]
     if not worst:
         return []
-    return ["  most often confused:", *(f"    {count:>4}  {true} taken for {given}" for count, true, given in worst)]
+    return [
+        "  most often confused:",
+        *(f"    {count:>4}  {label_piece(true)} taken for {label_piece(given)}" for count, true, given in worst),
+    ]

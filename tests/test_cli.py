@@ -15,14 +15,18 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import DATA, N_REAL_ROWS, FakeEmbedder
 
 import classifier
+from classifier import terminal
+from classifier.analysis.evaluation import evaluate
 from classifier.cli import main
 from classifier.cli.main import STOPPED
+from classifier.datamodels import Neighbor, Prediction
 from classifier.embedding.contract import Embedder
 from classifier.embedding.embedders import EMBEDDERS, Family
 from classifier.errors import EmptyTextWarning, TrainingDataWarning
@@ -288,6 +292,24 @@ def test_similar_for_people(shelf: Path) -> None:
     assert (nothing.code, nothing.out) == (0, "no similar documents\n")
 
 
+@pytest.mark.parametrize("label", ["cat\n  accuracy     100.0 %", "\rcat\u2028dog\x1b[2J", "long " * 2000])
+def test_a_label_is_one_short_piece(label: str) -> None:
+    """Whatever stands in a label, it forges no line and fills no screen."""
+    proba = np.array([[0.4, 0.6], [0.7, 0.3], [0.6, 0.4]])
+    prediction = Prediction(label, 0.6, "unsure", {label: 0.6, "b": 0.4})
+    alone = Prediction(label, 0.6, "unsure", {label: 0.6})
+    shown = [
+        terminal.evaluation_lines(evaluate(proba, [label, "b"], [label, "b", f"{label}?"], majority="b")),
+        terminal.prediction_lines(prediction),
+        terminal.prediction_lines(alone),
+        terminal.neighbor_lines([Neighbor(f"1{label}", label, label, 0.9)]),
+    ]
+    for line in (line for lines in shown for line in lines):
+        assert line.isprintable()
+        assert len(line) < 300
+    assert "  most often confused:" in shown[0]
+
+
 def test_a_process_predicts_from_stdin_to_stdout(shelf: Path) -> None:
     """A dash reads standard input; nothing but rows goes out, and every cell of the input is in them."""
     content = f'id;text\r\n007;"{QUESTION}"\r\n008;"two\r\nlines; and ""quotes"""\r\n009;\r\n'.encode()
@@ -516,6 +538,19 @@ def test_top_k_is_a_cell_of_json() -> None:
     assert {item["label"] for item in best} == {"cat", "dog"}
     assert (best[0]["label"], best[0]["confidence"]) == (first[2], float(first[3]))
     assert second[-1] == "[]"
+
+
+@pytest.mark.usefixtures("pets")
+@pytest.mark.parametrize(
+    ("option", "number", "is_said"),
+    [("--target-accuracy", 0.999, True), ("--review-budget", 2, True), ("--min-confidence", 1, False)],
+)
+def test_nothing_answered_alone_is_explained(option: str, number: float, is_said: bool) -> None:
+    """Where everything goes to a person, one sentence says why; not where that was asked for."""
+    Path("in.csv").write_text("id,text\n1,barks at the postman\n2,purrs\n")
+    ran = command("predict", "pets", "in.csv", option, number, "-o", "out.csv")
+    assert ran.code == 0
+    assert ("Every answer is for a person: no confidence reached the target" in ran.err) is is_said
 
 
 @pytest.mark.usefixtures("pets")

@@ -123,14 +123,7 @@ class MixedGroup:
         return classes[columns[int(np.argmax(sum(proba[row, columns] for row in rows)))]]
 
     def others(self, label: str, ids: Sequence[str] | None = None) -> str:
-        """Name the other labels, three at most, each with the first document that has it.
-
-        Parameters
-        ----------
-        label : str
-        ids : sequence of str or None
-            What to call documents; their rows, counted from 1, where None.
-        """
+        """Name the other labels, three at most, each with the first document's id; its row from 1 without ids."""
         names = [name for name in islice(self.first_rows, _MOST_NAMED + 1) if name != label][:_MOST_NAMED]
         n_more = len(self.first_rows) - 1 - len(names)
         first = [self.first_rows[name] for name in names]

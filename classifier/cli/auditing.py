@@ -27,7 +27,7 @@ from classifier.cli.options import (
 )
 from classifier.cli.output import finish, print_notes, show
 from classifier.reports import Columns
-from classifier.terminal import percent, snippet
+from classifier.terminal import label_piece, percent, snippet
 
 if TYPE_CHECKING:
     from classifier.workflows.auditing import AuditReport
@@ -91,14 +91,14 @@ def audit_lines(report: AuditReport) -> Sequence[str]:
     """Say what was found, and show the worst rows."""
     accuracy = f"; {percent(report.accuracy)} were answered as labelled while held out" if report.accuracy else ""
     issues, n_leaked = report.audit.issues, len(report.leaked)
-    some = f": id {', '.join(document.id for document in report.leaked[:5])}" + (" …" if n_leaked > 5 else "")
+    some = f": id {', '.join(snippet(document.id) for document in report.leaked[:5])}" + (" …" if n_leaked > 5 else "")
     leaked = f"{n_leaked:,} of {report.n_test:,} test documents are, or nearly are, training documents"
     return [
         f"Looked at {report.audit.n_documents:,} documents{accuracy}.",
         *report.audit.sentences(),
         *([leaked + (some if n_leaked else "")] if report.n_test else []),
         *(
-            f"  {issue.quality:.2f}  {snippet(issue.label, 30) or 'no label'}: {snippet(issue.reason, 100)}"
+            f"  {issue.quality:.2f}  {label_piece(issue.label, 30)}: {snippet(issue.reason, 100)}"
             for issue in issues[:SHOWN_ISSUES]
         ),
         *([f"  … and {len(issues) - SHOWN_ISSUES:,} more rows to look at"] if len(issues) > SHOWN_ISSUES else []),
