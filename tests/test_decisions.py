@@ -84,6 +84,7 @@ def test_a_budget_is_a_share_of_the_file() -> None:
     threshold = review_threshold(held_out, ReviewPolicy(review_budget=50), n_documents=200)
     assert (held_out.confidence < threshold).mean() == pytest.approx(0.25, abs=0.01)
     assert review_threshold(held_out, ReviewPolicy(review_budget=500), n_documents=200) == ASK_ALWAYS
+    assert review_threshold(held_out, ReviewPolicy(review_budget=10**400), n_documents=200) == ASK_ALWAYS
     assert review_threshold(held_out, ReviewPolicy(review_budget=0), n_documents=200) == 0
 
 
@@ -121,11 +122,12 @@ RULE = ScopeRule(5.0, 2.0, -0.5, 0.25, -4.0)
 
 
 def test_statuses_say_why() -> None:
-    """Foreign before unsure, unsure before ok."""
+    """Foreign before unsure, unsure before ok; a confidence that is no number is never ok."""
     confidence, evidence = np.array([0.9, 0.4, 0.9]), np.array([5.0, 5.0, 1.0])
     similarity = np.array([0.6, 0.6, 0.2])
     assert statuses(confidence, evidence, similarity, 0.5, RULE) == ["ok", "unsure", "out-of-scope"]
     assert statuses(confidence, evidence, np.full(3, np.nan), 0.5, None) == ["ok", "unsure", "ok"]
+    assert statuses(np.full(3, np.nan), evidence, similarity, 0.0, RULE) == ["unsure", "unsure", "out-of-scope"]
     assert statuses(np.zeros(0), np.zeros(0), np.zeros(0), 0.5, RULE) == []
 
 

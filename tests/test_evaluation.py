@@ -269,6 +269,13 @@ def test_card_keeps_strings_of_users_inert() -> None:
     assert card.count("&lt;script&gt;") == 5
 
 
+def test_card_shows_what_would_steer_its_reader() -> None:
+    """Characters that turn lines around, end texts or move a cursor are seen as dots."""
+    card = render_card("fruit", facts(warnings=["apple\u202e\0 \x1b[31m\tand\u2028pear 🍐"]))
+    assert r"- Noticed in the training data: apple·· ·\[31m and pear 🍐" in card
+    assert all(character.isprintable() or character == "\n" for character in card)
+
+
 def test_card_of_many_labels_is_cut_with_a_count() -> None:
     """Two hundred labels are listed, the rest is counted."""
     names = [f"shelf {number:03}" for number in range(230)]

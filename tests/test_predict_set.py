@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classifier import DocumentClassifier
-from classifier.errors import MultiLabelError, OptionError, TrainingDataError, UnknownNameError
+from classifier.errors import MultiLabelError, NotTextError, OptionError, TrainingDataError, UnknownNameError
 
 N_CLASSES = 4
 WORDS = 30
@@ -86,6 +86,13 @@ def test_training_forgets_what_was_kept_aside() -> None:
         ([], [], TrainingDataError, "There are 0 texts and 0 labels"),
         (["a"], ["label 0", "label 1"], TrainingDataError, "There are 1 texts and 2 labels"),
         (["a"], ["label 9"], UnknownNameError, "There is no label 'label 9'"),
+        (["a"], [None], TrainingDataError, "Label 1 is of type NoneType; give strings only"),
+        (["a", "b"], ["label 0", 1], TrainingDataError, "Label 2 is of type int"),
+        (["a"], [["label 0"]], TrainingDataError, "Label 1 is of type list"),
+        (["a"], iter(["label 0", "label 1"]), TrainingDataError, "There are 1 texts and 2 labels"),
+        (["a"], "x", TrainingDataError, "A single string was given; give a list of labels"),
+        ("a", ["label 0"], NotTextError, "A single string was given"),
+        ([None], ["label 0"], NotTextError, "Text 1 is of type NoneType"),
     ],
 )
 def test_documents_kept_aside_are_checked(
@@ -96,8 +103,15 @@ def test_documents_kept_aside_are_checked(
         model.conformalize(texts, labels)
 
 
-@pytest.mark.parametrize("level", [-0.1, 0.0, 1.0, 1.5, float("nan")])
-def test_a_level_is_a_share(model: DocumentClassifier, level: float) -> None:
+def test_documents_kept_aside_may_come_one_by_one(model: DocumentClassifier) -> None:
+    """What can be read once is read once."""
+    texts, labels = documents(200, seed=5)
+    expected = model.conformalize(texts, labels).predict_set(texts[:20])
+    assert model.conformalize(iter(texts), iter(labels)).predict_set(texts[:20]) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("level", [-0.1, 0.0, 1.0, 1.5, float("nan"), None, "x", [0.9], np.array([0.9])])
+def test_a_level_is_a_share(model: DocumentClassifier, level: Any) -> None:
     """Nothing and everything cannot be asked for."""
     with pytest.raises(OptionError, match="confidence level"):
         model.predict_set(["word1"], level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ def conformal_thresholds(
     >>> conformal_thresholds(scores, np.array([0, 0, 1, 1]), 2, 0.6, per_class=True).tolist()
     [0.4, 0.3]
     """
-    if not 0 < confidence_level < 1:
+    if not (isinstance(confidence_level, Real) and 0 < confidence_level < 1):
         raise OptionError("confidence level", confidence_level, "a number between 0 and 1")
     if per_class:
         return _thresholds(scores, y, n_classes, confidence_level)

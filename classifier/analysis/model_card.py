@@ -188,6 +188,7 @@ def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
 
 
 def _plain(text: object) -> str:
-    """Keep a user's string from acting as Markdown or HTML."""
-    escaped = "".join("\\" + character if character in r"\`*_{}[]|#!~" else character for character in str(text))
-    return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+    """Keep a user's string from acting as Markdown or HTML, and what would steer a reader instead of being shown."""
+    line = "".join(character if character.isprintable() else "·" for character in " ".join(str(text).split()))
+    escaped = "".join("\\" + character if character in r"\`*_{}[]|#!~" else character for character in line)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -63,7 +63,8 @@ def review_threshold(held_out: HeldOut, policy: ReviewPolicy, n_documents: int |
         raise OptionError(
             "review budget", policy.review_budget, "a number of documents from 0, with a file of known length"
         )
-    return threshold_for_budget(confidence, min(1.0, policy.review_budget / max(1, n_documents)))
+    n_documents = max(1, n_documents)
+    return threshold_for_budget(confidence, min(policy.review_budget, n_documents) / n_documents)
 
 
 def statuses(
@@ -83,8 +84,8 @@ def statuses(
     is_foreign = np.zeros(len(confidence), dtype=np.bool_)
     if rule is not None:
         is_foreign = rule.scores(evidence, similarity) < rule.limit
-    is_unsure = confidence.astype(np.float32) < np.float32(min_confidence)
-    found = np.where(is_foreign, STATUS_OUT_OF_SCOPE, np.where(is_unsure, STATUS_UNSURE, STATUS_OK))
+    is_sure = confidence.astype(np.float32) >= np.float32(min_confidence)  # nan is not
+    found = np.where(is_foreign, STATUS_OUT_OF_SCOPE, np.where(is_sure, STATUS_OK, STATUS_UNSURE))
     return [str(status) for status in found]
 
 

@@ -123,12 +123,18 @@ class Predictor(Trained):
         MultiLabelError
             When the model gives any number of labels.
         TrainingDataError
-            When there is not one label for each text, or no document.
+            When there is not one label for each text, or no document, or a label is no string.
         UnknownNameError
             When a label is not among the model's.
         """
         if self.multi_label:
             raise MultiLabelError("conformalize", "classify gives the labels that reach their thresholds")
+        if isinstance(labels, str):
+            raise TrainingDataError("A single string was given", "give a list of labels")
+        texts, labels = checked_texts(texts), list(labels)
+        wrong = next((row for row, label in enumerate(labels) if not isinstance(label, str)), None)
+        if wrong is not None:
+            raise TrainingDataError(f"Label {wrong + 1} is of type {type(labels[wrong]).__name__}", "give strings only")
         if not 0 < len(labels) == len(texts):
             problem = f"There are {len(texts):,} texts and {len(labels):,} labels"
             raise TrainingDataError(problem, "give one label for each text, of at least one")

@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 Scores = NDArray[np.float32]
 
 FEW_HELD_OUT = 100
-MANY_SCORES = 20_000_000
+MANY_SCORES = 5_000_000
 FEW_PER_CLASS = 10
 _UNMEASURED_C = 1.0
 _UNMEASURED_FACTORS = {1: (1.0,), 2: (10.0, 5.0)}
