@@ -10,10 +10,12 @@ from conftest import FakeEmbedder, seal
 from typer.testing import CliRunner
 
 from classifier import DocumentClassifier
+from classifier.analysis.label_words import ALONE, BESIDE, NOT_NEEDED, NOT_READ
 from classifier.cli import app
 from classifier.embedding.embedders import EMBEDDERS, Family
 from classifier.errors import BundleRefusedError
 from classifier.storage.registry import Registry
+from classifier.ui.markup import model_card
 
 ROWS = "".join(f"{row},text number {row},{'odd' if row % 2 else 'even'}\n" for row in range(1, 13))
 
@@ -95,8 +97,33 @@ def test_a_column_of_ids_is_no_column_of_labels(folder: Path) -> None:
     assert "1,200 labels that the model does not know" in str(result.exception)
 
 
+METRICS = {"accuracy": 0.5, "accuracy_interval": [0.1, 0.9], "macro_f1": 0.5, "ece": 0.1}
+SETS = METRICS | {"exact_match": 0.5, "exact_match_interval": [0.1, 0.9], "micro_f1": 0.5}
+TRUST = {"accuracy": 0.5, "chance": 0.2, "share": 0.1, "largest_weight": 2.0, "needed_below": 50}
+
+
 @pytest.mark.parametrize(
-    "change", [{"labels": None}, {"data": "z"}, {"created": "x"}, {"metrics": 3}, {"warnings": [1]}]
+    "change",
+    [
+        {"labels": None},
+        {"labels": [{"name": ["a"], "color": ["b"]}]},
+        {"data": "z"},
+        {"created": "x"},
+        {"metrics": 3},
+        {"metrics": METRICS | {"accuracy": 10**400}},
+        {"metrics": METRICS | {"accuracy_interval": [0, 10**400]}},
+        *({"metrics": METRICS | {"micro_f1": value}} for value in (None, "x", [])),
+        *({"task": "multi-label", "metrics": SETS | {"micro_f1": value}} for value in (None, "x", [], 10**400)),
+        {"warnings": [1]},
+        {"label_names": "x"},
+        {"label_names": [1]},
+        {"label_names": {"role": "x"}},
+        {"label_names": {"role": []}},
+        {"label_names": {"described": []}},
+        {"label_names": {"role": NOT_NEEDED}},
+        *({"label_names": TRUST | {"role": BESIDE, "accuracy": value}} for value in (None, "x", [], 10**400)),
+    ],
+    ids=lambda change: str(change)[:60],
 )
 def test_odd_facts_are_refused(folder: Path, change: dict[str, object]) -> None:
     """A manifest whose checksum is right and whose facts are not is refused, not shown and not promoted."""
@@ -104,3 +131,26 @@ def test_odd_facts_are_refused(folder: Path, change: dict[str, object]) -> None:
     for verb in ("show", "promote"):
         result = CliRunner().invoke(app, ["models", verb, "m@1"])
         assert isinstance(result.exception, BundleRefusedError), (verb, result.output)
+        assert "\n" not in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metrics": METRICS},
+        {"task": "multi-label", "metrics": SETS},
+        {"metrics": None},
+        {"label_names": None},
+        *({"label_names": TRUST | {"role": role, "described": []}} for role in (ALONE, BESIDE, NOT_NEEDED, NOT_READ)),
+        {"label_names": {"role": ALONE, "described": ["a"]}},
+        {"label_names": {"role": NOT_NEEDED, "described": [], "needed_below": 50}},
+        {"label_names": {"role": NOT_READ, "described": [], "needed_below": 50}},
+    ],
+    ids=lambda change: str(change)[:60],
+)
+def test_facts_that_pass_are_shown(folder: Path, change: dict[str, object]) -> None:
+    """What is not refused can be written in a terminal and on the page."""
+    seal(folder / "models" / "m" / "1", **change)
+    result = CliRunner().invoke(app, ["models", "show", "m@1"])
+    assert result.exit_code == 0, result.output
+    assert "Documents" in model_card(Registry(folder / "models").find("m@1").facts())

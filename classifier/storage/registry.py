@@ -26,6 +26,9 @@ PROMOTED_FILE = "promoted"
 HIGHEST_FILE = "highest"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_SHARES = ("accuracy", "exact_match", "micro_f1", "macro_f1")
+_OF_NAMES = ("accuracy", "chance", "share", "largest_weight", "needed_below")
+_OF_ROLES: Mapping[str, tuple[str, ...]] = {"alone": (), "not needed": ("needed_below",), "not read": ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +66,40 @@ class ModelVersion:
         facts: dict[str, Any] = read_manifest(self.folder)["facts"]
         try:
             check_facts(facts)
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise BundleRefusedError(self.folder, f"its manifest does not describe a model ({error})") from error
         return facts
 
 
 def check_facts(facts: Mapping[str, Any]) -> None:
-    """Check the facts that are shown about a model.
+    """Try out the facts that are shown about a model, as a terminal and a page write them.
 
     Raises
     ------
-    KeyError, TypeError, ValueError
+    LookupError, TypeError, ValueError, ArithmeticError, AttributeError
         When one is missing or of another kind.
     """
     datetime.fromisoformat(facts["created"])
     f"{facts['data']['n_documents']:,} {facts['data']['file']} {facts['contract']['model_id']}"
-    for label in facts["labels"]:
-        f"{label['name'] + label['color']}"
-    if not all(isinstance(warning, str) for warning in (*facts["warnings"], facts["measured_on"])):
-        raise TypeError("a warning is no text")
+    labels = [label[part] for label in facts["labels"] for part in ("name", "color")]
+    if not all(isinstance(text, str) for text in (*labels, *facts["warnings"], facts["measured_on"])):
+        raise TypeError("a label or a warning is no text")
+    _try_names(facts.get("label_names"))
     metrics = facts["metrics"]
     if metrics is not None:
         main = "exact_match" if facts.get("task") == MULTI_LABEL else "accuracy"
         low, high = metrics[f"{main}_interval"]
-        f"{metrics[main]:.3f} {metrics['macro_f1']:.3f} {metrics['ece']:.3f} {low:.3f} {high:.3f}"
+        shares = [metrics[name] for name in _SHARES if name in metrics]
+        for number in (metrics[main], metrics["macro_f1"], metrics["ece"], low, high, *shares):
+            f"{number:.3f} {100 * number:.1f}"
+
+
+def _try_names(found: Mapping[str, Any] | None) -> None:
+    """Try out what a sentence about the names of labels is made of; models of earlier versions have none."""
+    if not found:
+        return
+    for name in _OF_ROLES.get(found["role"], _OF_NAMES):
+        f"{100 * found[name]:.1f}"
 
 
 class Registry:
