@@ -759,7 +759,8 @@ def test_facts_that_are_no_json_leave_nothing(tmp_path: Path) -> None:
 
 def test_every_readable_format_has_a_golden_bundle() -> None:
     """No format may become readable, or stop being tested, without a stored bundle of it."""
-    assert [folder.name for folder in GOLDEN] == [f"format-{number}" for number in range(1, FORMAT + 1)]
+    formats = {folder.name.split("-")[1] for folder in GOLDEN}
+    assert formats == {str(number) for number in range(1, FORMAT + 1)}
 
 
 @pytest.mark.parametrize("folder", GOLDEN, ids=lambda folder: folder.name)
