@@ -276,6 +276,11 @@ def test_card_shows_what_would_steer_its_reader() -> None:
     assert all(character.isprintable() or character == "\n" for character in card)
 
 
+def test_card_keeps_what_joins_characters() -> None:
+    """Composed emoji and letters of scripts that need joiners stay whole."""
+    assert "👩\u200d🚀 می\u200cروم" in render_card("fruit", facts(warnings=["👩\u200d🚀 می\u200cروم"]))
+
+
 def test_card_of_many_labels_is_cut_with_a_count() -> None:
     """Two hundred labels are listed, the rest is counted."""
     names = [f"shelf {number:03}" for number in range(230)]

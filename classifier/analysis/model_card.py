@@ -24,6 +24,7 @@ from classifier.analysis.report_words import (
 )
 
 _SHOWN_LABELS = 200
+_JOINERS = "\u200c\u200d"
 
 
 def render_card(title: str, facts: Facts) -> str:
@@ -189,6 +190,9 @@ def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
 
 def _plain(text: object) -> str:
     """Keep a user's string from acting as Markdown or HTML, and what would steer a reader instead of being shown."""
-    line = "".join(character if character.isprintable() else "·" for character in " ".join(str(text).split()))
+    line = "".join(
+        character if character.isprintable() or character in _JOINERS else "·"
+        for character in " ".join(str(text).split())
+    )
     escaped = "".join("\\" + character if character in r"\`*_{}[]|#!~" else character for character in line)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
