@@ -235,7 +235,7 @@ def test_what_is_left_out_is_told() -> None:
     write("gaps.csv", [*ROWS, ("", "sea"), (" ", "wood"), ("a lone gull", ""), ROWS[0]])
     found = run(file="gaps.csv")
     assert "Left out: 1 without a label, 2 with nothing to read." in found.stderr
-    assert "equal texts are held out together" in found.stderr
+    assert "such texts are held out together" in found.stderr
 
 
 def test_rejected_rows_end_with_three() -> None:
