@@ -38,6 +38,7 @@ def in_workspace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workspace
 
 
+@pytest.mark.filterwarnings("ignore::classifier.errors.UncalibratedWarning")  # a page trains on labels alone
 @pytest.mark.parametrize(
     ("document", "n_commands", "product"),
     [
