@@ -472,7 +472,7 @@ def test_huge_and_tiny_numbers_still_give_unit_length(tmp_path: Path) -> None:
 
 def test_a_classifier_learns_on_it(words_read: WordVectors, options: EncoderOptions) -> None:
     """Training and predicting go the way of every embedder."""
-    texts = ["sun", "sun zzz", "the sun", "sun!", "rain", "rain zzz", "the rain", "rain!"]
+    texts = ["sun", "sun zzz", "the sun", "sun sun", "rain", "rain zzz", "the rain", "rain rain"]
     labels = ["dry"] * 4 + ["wet"] * 4
     embedder, _ = load_word_vectors(named(words_read.file), options).fit(texts)
     model = DocumentClassifier(embedder).fit(texts, labels)

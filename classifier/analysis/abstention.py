@@ -141,7 +141,7 @@ def threshold_for_accuracy(confidence: Floats, correct: NDArray[np.bool_], targe
     --------
     >>> confidence = np.linspace(0.01, 1, 100)
     >>> threshold_for_accuracy(confidence, confidence > 0.5, 0.9)
-    0.48
+    0.49
     >>> threshold_for_accuracy(confidence[-10:], np.ones(10, dtype=np.bool_), 0.9) == ASK_ALWAYS
     True
     """
