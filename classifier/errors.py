@@ -68,6 +68,17 @@ def excerpt(value: object, length: int = 40) -> str:
     return repr(text if len(text) <= length else text[: length - 1] + "…")
 
 
+def counted(n: int, noun: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
 def listing(names: Iterable[object], limit: int = 8) -> str:
     """List at most `limit` names, and say how many were left out."""
     quoted = [excerpt(name) for name in names]

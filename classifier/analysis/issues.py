@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from classifier.errors import excerpt, listing
+from classifier.errors import counted, excerpt, listing
 
 ISSUE_KINDS = ("conflicting", "suspected", "near-duplicate", "doubtful")
 FEW_DOCUMENTS = 10
@@ -115,12 +115,12 @@ class Audit:
         """Speak of doubtful labels and of texts that occur again."""
         if self.n_conflicting_texts:
             yield (
-                f"{_count(self.n_conflicting_texts, 'text')} with more than one label, in "
-                f"{_count(self.n_conflicting_documents, 'document')}: decide on one label for each."
+                f"{counted(self.n_conflicting_texts, 'text')} with more than one label, in "
+                f"{counted(self.n_conflicting_documents, 'document')}: decide on one label for each."
             )
         if self.n_suspected:
             yield (
-                f"{_count(self.n_suspected, 'document')} with a label that is probably wrong, "
+                f"{counted(self.n_suspected, 'document')} with a label that is probably wrong, "
                 f"{100 * self.estimated_error_fraction:.1f} % of those held out; fewer are, where the model often errs."
             )
         n_near = sum(issue.kind == "near-duplicate" for issue in self.issues)
@@ -130,7 +130,7 @@ class Audit:
             (self.n_near_duplicates, "a text that is nearly equal to another's"),
         ):
             if number:
-                yield f"{_count(number, 'document')} with {what}."
+                yield f"{counted(number, 'document')} with {what}."
 
     def _about_labels(self) -> Iterator[str]:
         """Speak of labels that overlap or have few documents."""
@@ -140,13 +140,14 @@ class Audit:
                 f"their documents ({one.n_confused:,}) were taken for the other."
             )
         if len(self.overlaps) > _MOST_NAMED:
-            yield f"{_count(len(self.overlaps) - _MOST_NAMED, 'more pair')} of labels that are hard to tell apart."
+            yield f"{counted(len(self.overlaps) - _MOST_NAMED, 'more pair')} of labels that are hard to tell apart."
         single = [label for label, count in self.small_labels.items() if count == 1]
         few = [label for label, count in self.small_labels.items() if count > 1]
         if single:
-            yield f"{_count(len(single), 'label')} with a single document, which cannot be measured: {listing(single)}."
+            n_single = counted(len(single), "label")
+            yield f"{n_single} with a single document, which cannot be measured: {listing(single)}."
         if few:
-            yield f"{_count(len(few), 'label')} with fewer than {FEW_DOCUMENTS} documents: {listing(few)}."
+            yield f"{counted(len(few), 'label')} with fewer than {FEW_DOCUMENTS} documents: {listing(few)}."
 
 
 NOTHING_TO_AUDIT = Audit(
@@ -162,8 +163,3 @@ NOTHING_TO_AUDIT = Audit(
     small_labels={},
 )
 """Of no documents."""
-
-
-def _count(n: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")

@@ -12,7 +12,7 @@ from classifier.analysis.confidence import Ints
 from classifier.analysis.wording import same_words
 from classifier.datamodels import Document
 from classifier.embedding.contract import Embeddings
-from classifier.errors import TrainingDataError, excerpt, listing
+from classifier.errors import TrainingDataError, counted, excerpt, listing
 from classifier.modeling.label_sets import SEPARATOR, Bools, join_labels, split_labels
 
 Label = str | Collection[str]
@@ -83,7 +83,7 @@ class TrainingData:
             return self, embeddings
         rows = np.flatnonzero(readable)
         blank = np.flatnonzero(~readable)
-        n_blank = _count(len(blank), "document")
+        n_blank = counted(len(blank), "document")
         message = f"{n_blank} with nothing to read left out: id {listing(self.ids[row] for row in blank)}."
         kept = _checked(
             [self.texts[row] for row in rows],
@@ -194,10 +194,10 @@ def _combined(classes: list[str]) -> list[str]:
     combined = [label for label, found in parts.items() if len(found) > 1 and max(counts[part] for part in found) > 1]
     if not combined:
         return []
-    counted = _count(len(combined), "label")
+    n_joined = counted(len(combined), "label")
     return [
         (
-            f"{counted} with the sign {SEPARATOR!r}, such as {excerpt(combined[0])}, each taken as one label; where it "
+            f"{n_joined} with the sign {SEPARATOR!r}, such as {excerpt(combined[0])}, each taken as one label; where it "
             "joins several, train with --multi-label (multi_label=True in Python)."
         )
     ]
@@ -210,7 +210,7 @@ def _lonely(counts: Counter[str]) -> list[str]:
         return []
     return [
         (
-            f"{_count(len(lonely), 'label')} with a single document, which cannot be measured: {listing(lonely)}; "
+            f"{counted(len(lonely), 'label')} with a single document, which cannot be measured: {listing(lonely)}; "
             "add documents or merge labels."
         )
     ]
@@ -233,7 +233,7 @@ def _repeated(texts: list[str], labels: list[str]) -> list[str]:
     n_repeated = len(texts) - len(set(zip(same_words(texts).tolist(), labels, strict=True)))
     if not n_repeated:
         return []
-    return [f"{_count(n_repeated, 'document')} with the words and label of another; such texts are held out together."]
+    return [f"{counted(n_repeated, 'document')} with the words and label of another; such texts are held out together."]
 
 
 def _conflicting(texts: list[str], labels: list[str]) -> list[str]:
@@ -249,9 +249,4 @@ def _conflicting(texts: list[str], labels: list[str]) -> list[str]:
         for text, names in conflicts[:3]
     )
     more = f"; and {len(conflicts) - 3} more" if len(conflicts) > 3 else ""
-    return [f"{_count(len(conflicts), 'text')} with conflicting labels: {shown}{more}."]
-
-
-def _count(n: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+    return [f"{counted(len(conflicts), 'text')} with conflicting labels: {shown}{more}."]

@@ -20,6 +20,7 @@ from classifier.datamodels import (
     Prediction,
     Rejection,
 )
+from classifier.errors import counted
 from classifier.modeling.label_sets import split_labels
 
 VERY_SURE, FAIRLY_SURE = 0.9, 0.6
@@ -245,7 +246,7 @@ def table_summary(predictions: Sequence[Prediction], n_rejected: int, colors: Ma
     answered = [prediction for prediction in predictions if prediction.status != STATUS_EMPTY]
     labels = Counter(label for prediction in answered for label in prediction.labels or (NO_LABEL,))
     n_answered, n_empty = len(answered), len(predictions) - len(answered)
-    parts = [f"{_counted(n_answered, 'row')} answered"]
+    parts = [f"{counted(n_answered, 'row')} answered"]
     parts += [f"{n_empty:,} with nothing to read"] if n_empty else []
     parts += [f"{n_rejected:,} rejected"] if n_rejected else []
     rows = [(label, count / n_answered, f"{count:,}") for label, count in labels.most_common(12)]
@@ -256,7 +257,7 @@ def rejected_rows(rejections: Sequence[Rejection]) -> str:
     """List rows that could not be read, with the reason for each."""
     items = [f"Row {rejection.row:,} {rejection.reason}" for rejection in rejections[:LISTED_REJECTIONS]]
     n_more = len(rejections) - len(items)
-    items += [f"and {_counted(n_more, 'more row')}"] if n_more else []
+    items += [f"and {counted(n_more, 'more row')}"] if n_more else []
     listed = "".join(f'<li class="small user">{escaped(item)}</li>' for item in items)
     return (
         '<section class="dc"><h2>Rejected rows</h2><p class="small">They are not part of the download.</p>'
@@ -319,13 +320,8 @@ def _reading(used_fraction: float, text: str, max_tokens: int) -> str:
         read = f"{share:.1f} % of the text was read; the rest has characters that the encoder does not know"
     if n_words > max_tokens:
         read += f", in parts of up to {max_tokens:,} tokens, to its end"
-    length = f"{_counted(n_words, 'word')}, {_counted(len(text), 'character')}"
+    length = f"{counted(n_words, 'word')}, {counted(len(text), 'character')}"
     return f"<span>{escaped(read)}</span><span>{length}</span>"
-
-
-def _counted(n: int, noun: str) -> str:
-    """Write a number of things."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _track(share: float, style: str) -> str:
