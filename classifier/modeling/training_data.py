@@ -197,8 +197,8 @@ def _combined(classes: list[str]) -> list[str]:
     n_joined = counted(len(combined), "label")
     return [
         (
-            f"{n_joined} with the sign {SEPARATOR!r}, such as {excerpt(combined[0])}, each taken as one label; where it "
-            "joins several, train with --multi-label (multi_label=True in Python)."
+            f"{n_joined} with the sign {SEPARATOR!r}, such as {excerpt(combined[0])}, each taken as one label; where "
+            "it joins several, train with --multi-label (multi_label=True in Python)."
         )
     ]
 
