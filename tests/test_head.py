@@ -16,10 +16,12 @@ from threadpoolctl import threadpool_limits
 from classifier.analysis.confidence import softmax
 from classifier.modeling.colors import label_colors
 from classifier.modeling.folds import ALWAYS_IN_TRAINING, assign_folds, class_weights
+from classifier.modeling.halves import DENSE, INVERSE_REGULARISATION
 from classifier.modeling.head import HEAD_NAMES
 from classifier.modeling.lexical import fit_lexicon
-from classifier.modeling.race import DENSE, HEADS, INVERSE_REGULARISATION, HeadFit, fit_hybrid, fit_logistic
-from classifier.modeling.solvers import fit_margins, in_threads
+from classifier.modeling.race import HEADS, HeadFit, fit_hybrid, fit_logistic
+from classifier.modeling.solvers import LOGISTIC, fit_margins
+from classifier.modeling.workers import in_threads
 
 CLASSES = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(
     lambda drawn: np.unique(drawn, return_inverse=True)[1].astype(np.intp)
@@ -117,7 +119,7 @@ def test_single_documents_are_never_held_out(fitted: tuple[np.ndarray, np.ndarra
 def test_the_race_goes_from_strong_to_weak(fitted: tuple[np.ndarray, np.ndarray, HeadFit]) -> None:
     """Candidates are tried in order, and the chosen one is among them."""
     fit = fitted[2]
-    assert [entrant.c for entrant in fit.race] == list(INVERSE_REGULARISATION[: len(fit.race)])
+    assert [entrant.c for entrant in fit.race] == list(INVERSE_REGULARISATION[LOGISTIC][: len(fit.race)])
     assert {entrant.features for entrant in fit.race} == {DENSE}
     chosen = [entrant for entrant in fit.race if entrant.chosen]
     assert [entrant.c for entrant in chosen] == [fit.inverse_regularisation]
@@ -203,6 +205,21 @@ def test_the_hybrid_head_is_the_same_for_any_number_of_workers(monkeypatch: pyte
         assert np.array_equal(other.head.coef, first.head.coef)
         assert np.array_equal(other.held_out_proba, first.held_out_proba)
         assert (other.race, other.learning_curve) == (first.race, first.learning_curve)
+
+
+def test_processes_and_threads_give_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs long enough for processes of their own end with the same bits."""
+    texts, y = worded(20, 8)
+    embeddings, _ = clouds([20] * 8)
+    in_threads_only = fit_hybrid(embeddings, y, texts=texts)
+    monkeypatch.setattr("classifier.modeling.halves._HEAVY", 0)
+    in_processes = fit_hybrid(embeddings, y, texts=texts)
+    assert in_threads_only.head.lexical is not None
+    assert in_processes.head.lexical is not None
+    assert np.array_equal(in_processes.head.lexical.coef, in_threads_only.head.lexical.coef)
+    assert np.array_equal(in_processes.head.coef, in_threads_only.head.coef)
+    assert np.array_equal(in_processes.held_out_proba, in_threads_only.held_out_proba)
+    assert (in_processes.race, in_processes.learning_curve) == (in_threads_only.race, in_threads_only.learning_curve)
 
 
 def test_two_documents_of_two_classes_are_enough() -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from classifier.modeling.learning_curve import LearningPoint, learning_curve, twice_the_data
+from classifier.modeling.learning_curve import LearningPoint, learning_curve, nested_parts, twice_the_data
 from classifier.modeling.race import fit_hybrid
 
 
@@ -15,13 +15,8 @@ def test_parts_are_nested_and_hold_every_class() -> None:
     """A quarter lies within a half, a half within all, and no class is missing from any."""
     y = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [200, 100, 50, 3]))
     held_out = np.random.default_rng(1).random(len(y)) < 0.2
-    parts: list[np.ndarray] = []
-
-    def answers_of(part: np.ndarray) -> np.ndarray:
-        parts.append(part)
-        return y[held_out]
-
-    points = learning_curve(answers_of, y, held_out)
+    parts = nested_parts(y, held_out)
+    points = learning_curve(parts, [y[held_out]] * 3, y[held_out])
     assert [point.accuracy for point in points] == [1.0, 1.0, 1.0]
     assert [point.n_documents for point in points] == [int(part.sum()) for part in parts]
     assert not (parts[-1] & held_out).any()
@@ -35,7 +30,7 @@ def test_parts_are_nested_and_hold_every_class() -> None:
 def test_few_documents_have_no_curve(n_documents: int) -> None:
     """Nothing is divided that is too small to tell anything."""
     y = np.arange(max(2, n_documents)) % 2
-    assert learning_curve(lambda part: y[~part], y, y == 5) == ()
+    assert nested_parts(y, y == 5) == []
 
 
 def test_a_curve_that_does_not_rise_is_not_carried_on() -> None:
@@ -57,3 +52,6 @@ def test_training_measures_a_curve() -> None:
     assert sizes == sorted(sizes)
     assert sizes[-1] == (fit.folds != 0).sum()
     assert fit.learning_curve[-1].accuracy >= 0.9
+    first = fit.folds == 0
+    accuracy = (fit.held_out_proba[first].argmax(axis=1) == y[first]).mean()
+    assert fit.learning_curve[-1].accuracy == pytest.approx(accuracy)

@@ -15,11 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from classifier.analysis.multilabel import decide, macro_f1
 from classifier.modeling.folds import ALWAYS_IN_TRAINING
+from classifier.modeling.halves import BOTH, DENSE, LEXICAL
 from classifier.modeling.label_sets import join_labels, split_labels
 from classifier.modeling.label_solvers import fit_logistic_all, fit_margins_all
 from classifier.modeling.lexical import fit_lexicon
 from classifier.modeling.multi_label import MultiLabelFit, fit_multi_label, stratify
-from classifier.modeling.race import BOTH, DENSE, LEXICAL
 
 WORDS = ["parcel", "refund", "invoice", "broken", "late", "hello"]
 FILLERS = ["please", "thanks", "order", "number", "yesterday", "customer", "again"]

@@ -201,7 +201,7 @@ def test_the_page_holds_the_numbers() -> None:
         "five nearest documents 70.0 % (60.0 to 80.0)",
         "95 % 0.71 12.3 % 95.3 %",  # wanted, confidence, read, right
         "99 % everything not reached",
-        "embedding and words of each 0.456 87.6 % 4 ★ yes",
+        "embedding and words of each of each 0.456 87.6 % 4 ★ yes",
         "120 80.0 % 77.0 to 83.0",
         "1,920 ≈ 90.2 % an estimate",
         "95.0 % 95.7 % 1.43 0.2 % 4",  # sets

@@ -95,6 +95,7 @@ def race(facts: Facts) -> str:
     rows = [
         (
             escaped(one["features"]),
+            escaped(one.get("trained_with", "") if one["c"] else "of each"),
             f"{one['c']:g}" if one["c"] else "of each",
             f"{one['loss']:.3f}",
             percent(one[share]),
@@ -103,7 +104,7 @@ def race(facts: Facts) -> str:
         )
         for one in race
     ]
-    header = ("reads", "C", "log loss", word, "on documents", "chosen")
+    header = ("reads", "trained with", "C", "log loss", word, "on documents", "chosen")
     return table(header, rows, chosen=[bool(one["chosen"]) for one in race])
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from classifier.analysis.confidence import Floats
 from classifier.analysis.label_scales import Bools
 from classifier.embedding.contract import Embeddings
-from classifier.modeling.solvers import Weights, in_threads
+from classifier.modeling.solvers import Weights
+from classifier.modeling.workers import in_threads
 
 _MAX_ITERATIONS = 300
 _LOSS_TOLERANCE = 1e-6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,15 +27,11 @@ class LearningPoint:
     accuracy_interval: tuple[float, float]
 
 
-def learning_curve(
-    answers_of: Callable[[Mask], Ints], y: Ints, held_out: Mask, *, seed: int = 0
-) -> tuple[LearningPoint, ...]:
-    """Measure heads on nested parts of the documents that are not held out.
+def nested_parts(y: Ints, held_out: Mask, *, seed: int = 0) -> list[Mask]:
+    """Divide the documents that are not held out.
 
     Parameters
     ----------
-    answers_of : callable
-        Trains on a mask of documents, shape (n_documents,), and answers the held-out ones.
     y : ndarray of int, shape (n_documents,)
         Classes.
     held_out : ndarray of bool, shape (n_documents,)
@@ -45,21 +41,38 @@ def learning_curve(
 
     Returns
     -------
-    tuple of LearningPoint
-        By rising number of documents; empty where there are too few to divide.
+    list of ndarray of bool, shape (n_documents,)
+        Each within the next, every class in each, and the last holds all; empty where there are too few to divide.
     """
     training = np.flatnonzero(~held_out)
     n_classes = int(y.max()) + 1
     if len(training) < max(FEWEST_DOCUMENTS, FEWEST_PER_CLASS * n_classes) or not held_out.any():
-        return ()
-    order = _in_turn(y[training], np.random.default_rng(seed))
-    points = []
+        return []
+    order = in_turn(y[training], np.random.default_rng(seed))
+    parts = []
     for fraction in FRACTIONS:
         chosen = np.zeros(len(y), dtype=np.bool_)
         chosen[training[order[: max(n_classes, round(fraction * len(training)))]]] = True
-        n_right = int((answers_of(chosen) == y[held_out]).sum())
-        n = int(held_out.sum())
-        points.append(LearningPoint(int(chosen.sum()), n_right / n, wilson_interval(n_right, n)))
+        parts.append(chosen)
+    return parts
+
+
+def learning_curve(parts: Sequence[Mask], answers: Sequence[Ints], y: Ints) -> tuple[LearningPoint, ...]:
+    """Say how heads fared that learned from parts of the documents.
+
+    Parameters
+    ----------
+    parts : sequence of ndarray of bool, shape (n_documents,)
+        What each learned from.
+    answers : sequence of ndarray of int, shape (n_held_out,)
+        What each answered.
+    y : ndarray of int, shape (n_held_out,)
+        The classes of what they answered.
+    """
+    points = []
+    for part, found in zip(parts, answers, strict=True):
+        n_right = int((found == y).sum())
+        points.append(LearningPoint(int(part.sum()), n_right / len(y), wilson_interval(n_right, len(y))))
     return tuple(points)
 
 
@@ -94,7 +107,7 @@ def twice_the_data(points: Sequence[LearningPoint]) -> dict[str, float] | None:
     return {"n_documents": n_documents, "accuracy": float(1 - np.exp(start + slope * np.log(n_documents)))}
 
 
-def _in_turn(y: Ints, rng: np.random.Generator) -> Ints:
+def in_turn(y: Ints, rng: np.random.Generator) -> Ints:
     """Order documents so that each beginning holds every class in about its share, and at least once."""
     turns = np.empty(len(y))
     for label in np.unique(y):

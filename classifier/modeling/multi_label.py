@@ -15,12 +15,14 @@ from classifier.analysis.label_scales import Bools, LabelScales, fit_label_scale
 from classifier.analysis.multilabel import cross_fitted, decide, macro_f1, tune_thresholds
 from classifier.embedding.contract import Embeddings
 from classifier.modeling.folds import ALWAYS_IN_TRAINING, FOLDS_OF_MANY, MANY_DOCUMENTS, N_FOLDS
+from classifier.modeling.halves import BOTH, DENSE, INVERSE_REGULARISATION, LEXICAL
 from classifier.modeling.head import LexicalWeights, LinearHead
 from classifier.modeling.label_solvers import fit_logistic_all, fit_margins_all
 from classifier.modeling.lexical import Lexicon, SparseRows, fit_lexicon, restricted
 from classifier.modeling.progress import Step, silent
-from classifier.modeling.race import BOTH, DENSE, INVERSE_REGULARISATION, LEXICAL, Refit
-from classifier.modeling.solvers import Weights, in_threads, undisturbed_solvers
+from classifier.modeling.race import Refit
+from classifier.modeling.solvers import LOGISTIC, SQUARED_HINGE, Weights
+from classifier.modeling.workers import in_threads, undisturbed_solvers
 
 LEXICAL_INVERSE_REGULARISATION = (0.1, 0.3, 1.0)
 _UNMEASURED_FACTORS = (0.5, 1.0)
@@ -45,6 +47,8 @@ class LabelEntrant:
         On how many documents.
     chosen : bool
         Whether it is in the head.
+    trained_with : str
+        The loss that its weights minimise; empty for a sum of two.
     """
 
     features: str
@@ -53,6 +57,7 @@ class LabelEntrant:
     macro_f1: float
     n_documents: int
     chosen: bool = False
+    trained_with: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -284,7 +289,7 @@ def _race_dense(embeddings: Embeddings, y: Bools, folds: Ints, refit: Refit | No
     solutions: list[Any] = [None] * len(parts)
     held_out = folds != ALWAYS_IN_TRAINING
     candidates: list[_Half] = []
-    for c in INVERSE_REGULARISATION:
+    for c in INVERSE_REGULARISATION[LOGISTIC]:
         step(f"{DENSE}, C = {c:g}")
         solutions = in_threads(
             [
@@ -295,7 +300,7 @@ def _race_dense(embeddings: Embeddings, y: Bools, folds: Ints, refit: Refit | No
         scores = np.zeros(y.shape, dtype=np.float32)
         for found, part, (coef, intercept) in zip(by_fold, parts, solutions, strict=True):
             scores[~part] = found[~part] @ coef.T + intercept
-        candidates.append(_Half(c, scores, (_entrant(DENSE, c, [scores[held_out]], y[held_out]),)))
+        candidates.append(_Half(c, scores, (_entrant(DENSE, c, [scores[held_out]], y[held_out], LOGISTIC),)))
         if len(candidates) > 1 and candidates[-1].entrants[0].loss >= candidates[-2].entrants[0].loss:
             break
     best = min(candidates, key=lambda candidate: candidate.entrants[0].loss)
@@ -317,7 +322,7 @@ def _race_lexical(
         for c in LEXICAL_INVERSE_REGULARISATION:
             step(f"{name}, C = {c:g}")
             scores, start = _held_out_margins(by_fold[0][:, :n_columns], y, first, c, start)
-            entrant = _entrant(f"{DENSE} and {name}", c, [dense[first], scores], y[first])
+            entrant = _entrant(f"{DENSE} and {name}", c, [dense[first], scores], y[first], SQUARED_HINGE)
             candidates.append((entrant, name, n_columns, scores))
             path.append(entrant.loss)
             if path[-1] > min(path):
@@ -329,7 +334,7 @@ def _race_lexical(
         step(f"{name}, part {fold + 1} of {len(by_fold)}")
         scores[folds == fold], _ = _held_out_margins(by_fold[fold][:, :n_columns], y, folds == fold, best.c)
     marked = (replace(entrant, chosen=entrant is best) for entrant, *_ in candidates)
-    alone = _entrant(name, best.c, [scores[held_out]], y[held_out])
+    alone = _entrant(name, best.c, [scores[held_out]], y[held_out], SQUARED_HINGE)
     return _Half(best.c, scores, (*marked, alone)), n_columns
 
 
@@ -367,9 +372,13 @@ def _joined(trained: Sequence[Weights], scales: LabelScales) -> LinearHead:
     return LinearHead(coef * factors[0][:, None], intercept * factors[0] + offsets, 1.0, lexical, is_multi_label=True)
 
 
-def _entrant(features: str, c: float, scores: Sequence[NDArray[np.float32]], y: Bools) -> LabelEntrant:
+def _entrant(
+    features: str, c: float, scores: Sequence[NDArray[np.float32]], y: Bools, trained_with: str = ""
+) -> LabelEntrant:
     """Say how a candidate fared."""
     scales = fit_label_scales(scores, y)
     loss = float(label_losses(scales.total(scores), y).mean())
     proba = scales.proba(scores)
-    return LabelEntrant(features, c, loss, macro_f1(decide(proba, tune_thresholds(proba, y)), y), len(y))
+    return LabelEntrant(
+        features, c, loss, macro_f1(decide(proba, tune_thresholds(proba, y)), y), len(y), False, trained_with
+    )

@@ -4,54 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.analysis.confidence import Floats, Ints, fit_scales, log_losses
+from classifier.analysis.confidence import Floats, Ints
 from classifier.embedding.contract import Embeddings
 from classifier.modeling.folds import ALWAYS_IN_TRAINING
+from classifier.modeling.halves import (
+    BOTH,
+    DENSE,
+    LEXICAL,
+    Entrant,
+    Half,
+    measured,
+    race_dense,
+    race_terms,
+    side_by_side,
+    training_jobs,
+)
 from classifier.modeling.head import LexicalWeights, LinearHead
-from classifier.modeling.learning_curve import LearningPoint, learning_curve
+from classifier.modeling.learning_curve import LearningPoint, learning_curve, nested_parts
 from classifier.modeling.lexical import Lexicon, SparseRows, fit_lexicon, restricted
 from classifier.modeling.priors import LabelPriors, LabelTrust
 from classifier.modeling.progress import Step, silent
-from classifier.modeling.solvers import Weights, fit_margins, in_threads, undisturbed_solvers
-from classifier.modeling.task import Scores, Task, weighted_sum
+from classifier.modeling.solvers import LOGISTIC, SQUARED_HINGE, Weights
+from classifier.modeling.task import Mask, Task, weighted_sum
+from classifier.modeling.workers import undisturbed_solvers
 
 Refit = Callable[[NDArray[np.bool_]], Embeddings]
 
-INVERSE_REGULARISATION = (1.0, 3.0, 10.0, 30.0, 100.0)
-LEXICAL_INVERSE_REGULARISATION = (0.3, 1.0)
-DENSE, LEXICAL, BOTH = "embedding", "words", "embedding and words"
-
-
-@dataclass(frozen=True, slots=True)
-class Entrant:
-    """One candidate of the race, and how it fared on held-out documents.
-
-    Attributes
-    ----------
-    features : str
-        ``embedding``, ``words``, ``words and parts``, or a sum of two.
-    c : float
-        Inverse regularisation; 0 for a sum of two, whose halves have their own.
-    loss, accuracy : float
-        Held-out log loss at its best temperature, and share of right answers.
-    n_documents : int
-        On how many documents.
-    chosen : bool
-        Whether it is in the head.
-    """
-
-    features: str
-    c: float
-    loss: float
-    accuracy: float
-    n_documents: int
-    chosen: bool = False
+LOSSES = (LOGISTIC, SQUARED_HINGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +83,6 @@ class HeadFit:
         return int(self.folds.max(initial=ALWAYS_IN_TRAINING)) + 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Half:
-    """The chosen candidate of one half: its C, its out-of-fold scores, and all that were tried."""
-
-    c: float
-    scores: Scores
-    entrants: tuple[Entrant, ...]
-
-
 def fit_logistic(
     embeddings: Embeddings,
     y: Ints,
@@ -119,21 +94,9 @@ def fit_logistic(
     priors: LabelPriors | None = None,
     step: Step = silent,
 ) -> HeadFit:
-    """Train multinomial logistic regression on the embeddings alone; see `fit_hybrid` for the parameters.
-
-    Notes
-    -----
-    Within a fold the candidates are fitted from strong to weak regularisation, each from the solution before it, and
-    the path ends once the held-out log loss has passed its lowest point. The chosen C is the strongest regularisation
-    within one standard error of the lowest loss.
-
-    References
-    ----------
-    Breiman et al. (1984), Classification and Regression Trees, section 3.4.3 (the one-standard-error rule)
-    """
-    return _fit_dense(
-        Task.of(embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors, step=step)
-    )
+    """Train multinomial logistic regression on the embeddings alone; see `fit_hybrid` for the parameters."""
+    task = Task.of(embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors, step=step)
+    return _fit_dense(task, (LOGISTIC,))
 
 
 def fit_hybrid(
@@ -185,53 +148,63 @@ def fit_hybrid(
     """
     task = Task.of(embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors, step=step)
     if task.is_huge:
-        return _fit_dense(task)
+        return _fit_dense(task, LOSSES)
     task.step("counting words")
     lexicon, rows = fit_lexicon(task.texts, n_classes=task.n_classes)
     if not len(lexicon):
-        return _fit_dense(task)
+        return _fit_dense(task, LOSSES)
     with undisturbed_solvers():
-        by_fold = list(task.embeddings_by_fold())
-        dense = _race_dense(task, by_fold)
-        lexical, n_columns = _race_lexical(task, rows, len(lexicon.words), dense.scores)
-        if n_columns < len(lexicon):
-            lexicon, rows = Lexicon(lexicon.words, (), lexicon.idf[:n_columns]), _first_columns(rows, n_columns)
-        halves = {DENSE: dense, LEXICAL: lexical}
-        task.step("all documents")
-        trained = _train(task, rows.matrix(), halves)
-        fitted = _measured(task, trained, halves, lexicon)
-        if not task.n_folds:
-            return fitted
-        task.step("fewer documents")
-        first = replace(task, embeddings=by_fold[0])
-        known = restricted(rows, task.folds != 0, len(lexicon.words)).matrix()
-        return replace(fitted, learning_curve=_curve(first, known, halves))
+        return _fit_both(task, lexicon, rows)
 
 
 HEADS: dict[str, Callable[..., HeadFit]] = {"hybrid": fit_hybrid, "logistic": fit_logistic}
 
 
-def _fit_dense(task: Task) -> HeadFit:
+def _fit_dense(task: Task, losses: Sequence[str]) -> HeadFit:
     """Train a head on the embeddings alone."""
     with undisturbed_solvers():
-        dense = _race_dense(task, list(task.embeddings_by_fold()))
-        trained = task.solver(task.embeddings)(dense.c)
+        dense = race_dense(task, list(task.embeddings_by_fold()), losses)
+        trained = task.solver(task.embeddings, loss=dense.trained_with)(dense.c)
     return _measured(task, [trained], {DENSE: dense}, None)
 
 
-def _train(task: Task, matrix: Any, halves: dict[str, _Half]) -> list[Weights]:
-    """Train both halves at the same time."""
-    dense = partial(task.solver(task.embeddings), halves[DENSE].c)
-    return in_threads([dense, partial(fit_margins, matrix, task.y, task.weights, halves[LEXICAL].c, seed=task.seed)])
+def _fit_both(task: Task, lexicon: Lexicon, rows: SparseRows) -> HeadFit:
+    """Train a head on embeddings and words."""
+    n_words, n_columns = len(lexicon.words), len(lexicon)
+    by_fold = list(task.embeddings_by_fold())
+    dense = race_dense(task, by_fold, LOSSES)
+    matrices = [restricted(rows, task.folds != fold, n_words).matrix() for fold in range(task.n_folds)]
+    kinds = {"words": n_words} | ({"words and parts": n_columns} if n_columns > n_words else {})
+    terms = race_terms(task, matrices[0] if matrices else rows.matrix(), kinds, dense.scores)
+    if terms.n_columns < n_columns:
+        lexicon = Lexicon(lexicon.words, (), lexicon.idf[:n_words])
+    parts = nested_parts(task.y[: task.n_documents], task.first_fold) if task.n_folds else []
+    task.step("all documents, and parts of them")
+    whole = training_jobs(task, rows.matrix(), dense, terms)
+    others = terms.held_out_jobs(task, matrices)
+    first = replace(task, embeddings=by_fold[0]) if parts else task
+    fewer = [
+        job
+        for part in parts[:-1]
+        for job in training_jobs(first.part(part), matrices[0][first.rows_of(part)], dense, terms)
+    ]
+    found = side_by_side([*whole, *others.values(), *fewer], task, rows.matrix())
+    trained, scores, smaller = found[:2], found[2 : 2 + len(others)], found[2 + len(others) :]
+    halves = {DENSE: dense, LEXICAL: terms.half(task, dict(zip(others, scores, strict=True)))}
+    fitted = _measured(task, trained, halves, lexicon)
+    if not parts:
+        return fitted
+    tested = matrices[0][task.folds == 0, : terms.n_columns]
+    return replace(fitted, learning_curve=_curve(first, tested, halves, parts, smaller))
 
 
-def _factors(task: Task, halves: dict[str, _Half]) -> Floats:
+def _factors(task: Task, halves: dict[str, Half]) -> Floats:
     """Find the halves' factors by their held-out scores."""
     rows = task.held_out
     return task.factors([half.scores[rows] for half in halves.values()], task.y[rows])
 
 
-def _measured(task: Task, trained: Sequence[Weights], halves: dict[str, _Half], lexicon: Lexicon | None) -> HeadFit:
+def _measured(task: Task, trained: Sequence[Weights], halves: dict[str, Half], lexicon: Lexicon | None) -> HeadFit:
     """Join trained halves to one head, calibrate it on their held-out scores, and tell how they fared."""
     rows, factors = task.held_out, _factors(task, halves)
     y, scores = task.y[rows], [half.scores[rows] for half in halves.values()]
@@ -240,7 +213,7 @@ def _measured(task: Task, trained: Sequence[Weights], halves: dict[str, _Half], 
     evidence[rows] = total.max(axis=1)
     race = [entrant for half in halves.values() for entrant in half.entrants]
     if len(halves) > 1 and task.n_folds:
-        race.append(replace(_entrant(BOTH, 0.0, total, y), chosen=True))
+        race.append(replace(measured(BOTH, 0.0, total, y).entrant, chosen=True))
     return HeadFit(
         head=_joined(trained, factors),
         lexicon=lexicon,
@@ -254,80 +227,17 @@ def _measured(task: Task, trained: Sequence[Weights], halves: dict[str, _Half], 
     )
 
 
-def _race_dense(task: Task, by_fold: Sequence[Embeddings]) -> _Half:
-    """Follow the regularisation path in all folds at once until the held-out loss turns up."""
-    if not task.n_folds:
-        return _Half(task.default_c, np.zeros((len(task.y), task.n_classes), dtype=np.float32), ())
-    rows = task.held_out
-    parts = [task.folds != fold for fold in range(task.n_folds)]
-    solvers = [task.solver(found, part) for found, part in zip(by_fold, parts, strict=True)]
-    candidates: list[tuple[Scores, Entrant, float]] = []
-    for c in INVERSE_REGULARISATION if task.may_race else (task.default_c,):
-        task.step(f"{DENSE}, C = {c:g}")
-        scores = np.zeros((len(task.y), task.n_classes), dtype=np.float32)
-        solutions = in_threads([partial(solver, c) for solver in solvers])
-        for found, part, (coef, intercept) in zip(by_fold, parts, solutions, strict=True):
-            scores[~part] = found[~part] @ coef.T + intercept
-        losses = _losses(scores[rows], task.y[rows])
-        entrant = _entrant(DENSE, c, scores[rows], task.y[rows], losses)
-        candidates.append((scores, entrant, float(losses.std() / np.sqrt(len(losses)))))
-        if len(candidates) > 1 and entrant.loss >= candidates[-2][1].loss:
-            break
-    _, lowest, error = min(candidates, key=lambda candidate: candidate[1].loss)
-    highest = lowest.loss if task.is_lean else lowest.loss + error
-    scores, chosen, _ = next(found for found in candidates if found[1].loss <= highest)
-    entrants = tuple(replace(entrant, chosen=entrant is chosen) for _, entrant, _ in candidates)
-    return _Half(chosen.c, scores, entrants)
-
-
-def _race_lexical(task: Task, rows: SparseRows, n_words: int, dense: Scores) -> tuple[_Half, int]:
-    """Try kinds of terms and regularisations in one fold, beside the dense half, and the best of them in all folds."""
-    kinds = {"words": n_words} | ({"words and parts": rows.n_columns} if rows.n_columns > n_words else {})
-    tried = [(name, n_columns, c) for name, n_columns in kinds.items() for c in LEXICAL_INVERSE_REGULARISATION]
-    if not task.may_race:
-        tried = tried[-1:]
-    if not task.n_folds:
-        return _Half(tried[-1][2], np.zeros_like(dense), ()), rows.n_columns
-    by_fold = [restricted(rows, task.folds != fold, n_words) for fold in range(task.n_folds)]
-
-    def scores_of(fold: int, n_columns: int, c: float) -> Scores:
-        matrix, part = by_fold[fold].matrix()[:, :n_columns], task.folds != fold
-        coef, intercept = fit_margins(matrix[part], task.y[part], task.weights[part], c, seed=task.seed)
-        return np.asarray(matrix[~part] @ coef + intercept, dtype=np.float32)
-
-    first, found = task.folds == 0, []
-    for name, n_columns, c in tried:
-        task.step(f"{name}, C = {c:g}")
-        found.append(scores_of(0, n_columns, c))
-    entrants = [
-        _entrant(f"{DENSE} and {name}", c, _best_sum([dense[first], scores], task.y[first]), task.y[first])
-        for (name, _, c), scores in zip(tried, found, strict=True)
+def _curve(
+    task: Task, tested: Any, halves: dict[str, Half], parts: Sequence[Mask], smaller: Sequence[Weights]
+) -> tuple[LearningPoint, ...]:
+    """Measure what was trained on parts of the documents; on the last part, all, the race itself has trained."""
+    factors, rows = _factors(task, halves), np.flatnonzero(task.folds == 0)
+    scores = [
+        [task.embeddings[rows] @ coef.T + intercept, tested @ terms + bias]
+        for (coef, intercept), (terms, bias) in zip(smaller[::2], smaller[1::2], strict=True)
     ]
-    best = min(range(len(tried)), key=lambda row: entrants[row].loss)
-    name, n_columns, c = tried[best]
-    scores = np.zeros_like(dense)
-    scores[first] = found[best]
-    for fold in range(1, task.n_folds):
-        task.step(f"{name}, part {fold + 1} of {task.n_folds}")
-        scores[task.folds == fold] = scores_of(fold, n_columns, c)
-    alone = _entrant(name, c, scores[task.held_out], task.y[task.held_out])
-    marked = (replace(entrant, chosen=row == best) for row, entrant in enumerate(entrants))
-    return _Half(c, scores, (*marked, alone)), n_columns
-
-
-def _curve(task: Task, matrix: Any, halves: dict[str, _Half]) -> tuple[LearningPoint, ...]:
-    """Train what won the race on fewer documents."""
-    factors = _factors(task, halves)
-    held_out = np.flatnonzero(task.folds == 0)
-
-    def answers_of(documents: NDArray[np.bool_]) -> Ints:
-        rows = np.concatenate([documents, np.ones(len(task.y) - task.n_documents, dtype=np.bool_)])
-        (coef, intercept), (terms, bias) = _train(task.part(documents), matrix[rows], halves)
-        scores = [task.embeddings[held_out] @ coef.T + intercept, matrix[held_out] @ terms + bias]
-        found: Ints = weighted_sum(scores, factors).argmax(axis=1)
-        return found
-
-    return learning_curve(answers_of, task.y[: task.n_documents], task.folds[: task.n_documents] == 0)
+    scores.append([half.scores[rows] for half in halves.values()])
+    return learning_curve(parts, [weighted_sum(both, factors).argmax(axis=1) for both in scores], task.y[rows])
 
 
 def _joined(halves: Sequence[Weights], factors: Floats) -> LinearHead:
@@ -339,25 +249,3 @@ def _joined(halves: Sequence[Weights], factors: Floats) -> LinearHead:
     dense, lexical = (np.float32(factor) for factor in factors)
     half = LexicalWeights(lexical_coef * lexical, lexical_intercept * lexical)
     return LinearHead(coef * dense, intercept * dense, 1.0, half)
-
-
-def _first_columns(rows: SparseRows, n_columns: int) -> SparseRows:
-    """Keep the first columns."""
-    matrix = rows.matrix()[:, :n_columns].tocsr()
-    return SparseRows(matrix.data, matrix.indices, matrix.indptr.astype(np.int64), n_columns)
-
-
-def _best_sum(scores: Sequence[Scores], y: Ints) -> Floats:
-    """Add scores up with the factors that suit these documents best."""
-    return weighted_sum(scores, fit_scales(scores, y))
-
-
-def _losses(scores: NDArray[np.floating], y: Ints) -> Floats:
-    """Return the log losses of documents at the best temperature."""
-    return log_losses(scores, y, 1 / float(fit_scales([scores], y)[0]))
-
-
-def _entrant(features: str, c: float, scores: Any, y: Ints, losses: Floats | None = None) -> Entrant:
-    """Say how a candidate fared."""
-    losses = _losses(scores, y) if losses is None else losses
-    return Entrant(features, c, float(losses.mean()), float((scores.argmax(axis=1) == y).mean()), len(y))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,32 +13,19 @@ from classifier.analysis.confidence import Floats, Ints
 from classifier.embedding.contract import Embeddings
 from classifier.modeling.folds import class_weights
 from classifier.modeling.head import LinearHead
+from classifier.modeling.workers import undisturbed_solvers
+
+LOGISTIC, SQUARED_HINGE = "logistic", "squared hinge"
 
 _MAX_ITERATIONS = 300
 _GRADIENT_TOLERANCE = 2e-3
 _FEWEST = 20
 _MARGIN_TOLERANCE = 1e-3
+_DIRECT_TOLERANCE = 1e-2
 
 _LIBLINEAR = threading.Lock()
 
 Weights = tuple[NDArray[np.float32], NDArray[np.float32]]
-
-
-@contextmanager
-def undisturbed_solvers() -> Iterator[None]:
-    """Give each fold one core, and keep quiet about solvers that stop at their iteration limit.
-
-    One linear-algebra thread per fold is several times faster than all threads on one fold, and makes
-    the result the same for any number of workers. A head stopped early is a valid head: it is judged
-    on documents it has not seen.
-    """
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few documents per label
-        yield
 
 
 class LogisticPath:
@@ -67,12 +52,8 @@ class LogisticPath:
         # warm start would stop at once, and several C would share one solution.
         self._model.set_params(C=c, tol=_GRADIENT_TOLERANCE / (max(self._n_classes, _FEWEST) * c**0.5))
         self._model.fit(embeddings, y, sample_weight=weights)
-        coef: NDArray[np.float32] = np.ascontiguousarray(self._model.coef_, dtype=np.float32)
-        intercept: NDArray[np.float32] = self._model.intercept_.astype(np.float32)
-        if len(coef) == 1:
-            half, bias = coef / np.float32(2), intercept / np.float32(2)
-            return np.vstack([-half, half]), np.concatenate([-bias, bias])
-        return coef, intercept
+        coef, intercept = _one_row_per_class(self._model.coef_, self._model.intercept_)
+        return np.ascontiguousarray(coef, dtype=np.float32), intercept.astype(np.float32)
 
 
 def fit_margins(rows: Any, y: Ints, weights: Floats, c: float, *, seed: int = 0) -> Weights:
@@ -109,18 +90,41 @@ def fit_margins(rows: Any, y: Ints, weights: Floats, c: float, *, seed: int = 0)
     model = LinearSVC(C=c, dual=True, tol=_MARGIN_TOLERANCE, random_state=seed)
     with _LIBLINEAR:
         model.fit(rows, y, sample_weight=weights)
-    coef, intercept = model.coef_, np.broadcast_to(model.intercept_, len(model.coef_))
-    if len(coef) == 1:
-        coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
+    coef, intercept = _one_row_per_class(model.coef_, np.broadcast_to(model.intercept_, len(model.coef_)))
     return np.ascontiguousarray(coef.T, dtype=np.float32), intercept.astype(np.float32)
 
 
-def in_threads(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run jobs on all cores; results follow `jobs`."""
-    from joblib import Parallel, delayed
+def fit_dense_margins(embeddings: Embeddings, y: Ints, weights: Floats, c: float) -> Weights:
+    """Do the same on dense vectors, directly; the coefficients have shape (n_classes, n_dims)."""
+    from sklearn.svm import LinearSVC
 
-    results: list[Any] = Parallel(n_jobs=-1, prefer="threads")(delayed(job)() for job in jobs)
-    return results
+    model = LinearSVC(C=c, dual=False, tol=_DIRECT_TOLERANCE).fit(embeddings, y, sample_weight=weights)
+    coef, intercept = _one_row_per_class(model.coef_, np.atleast_1d(model.intercept_))
+    return np.ascontiguousarray(coef, dtype=np.float32), intercept.astype(np.float32)
+
+
+def fit_log_odds(rows: Any, y: Ints, weights: Floats, c: float, *, seed: int = 0) -> Weights:  # noqa: ARG001 # no chance
+    """Train one logistic regression per class against all others; see `fit_margins` for the parameters."""
+    from sklearn.linear_model import LogisticRegression
+
+    n_classes, rows = int(y.max()) + 1, rows.astype(np.float64)
+    model = LogisticRegression(C=c, solver="liblinear", tol=_DIRECT_TOLERANCE)
+    found = []
+    for label in range(1 if n_classes == 2 else 0, n_classes):
+        model.fit(rows, y == label, sample_weight=weights)
+        found.append((model.coef_[0], model.intercept_[0]))
+    coef, intercept = _one_row_per_class(np.array([row for row, _ in found]), np.array([bias for _, bias in found]))
+    return np.ascontiguousarray(coef.T, dtype=np.float32), intercept.astype(np.float32)
+
+
+SPARSE_SOLVERS = {SQUARED_HINGE: fit_margins, LOGISTIC: fit_log_odds}
+
+
+def _one_row_per_class(coef: Any, intercept: Any) -> tuple[Any, Any]:
+    """Write one row as two, of the classes without and with it."""
+    if len(coef) > 1:
+        return coef, intercept
+    return np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
 
 
 def fit_parts(parts: Iterable[tuple[Embeddings, Ints, LinearHead | None]], c: float) -> list[LinearHead]:

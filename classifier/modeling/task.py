@@ -16,7 +16,7 @@ from classifier.modeling.folds import ALWAYS_IN_TRAINING, FOLDS_OF_MANY, MANY_DO
 from classifier.modeling.folds import class_weights as weigh
 from classifier.modeling.priors import FADED, LabelPriors, LabelTrust
 from classifier.modeling.progress import Step, silent
-from classifier.modeling.solvers import LogisticPath, Weights
+from classifier.modeling.solvers import LOGISTIC, LogisticPath, Weights, fit_dense_margins
 
 Mask = NDArray[np.bool_]
 Scores = NDArray[np.float32]
@@ -119,10 +119,13 @@ class Task:
             trust=trust,
         )
 
+    def rows_of(self, documents: Mask) -> Mask:
+        """Return which rows some documents and the texts of labels are."""
+        return np.concatenate([documents, np.ones(len(self.y) - self.n_documents, dtype=np.bool_)])
+
     def part(self, documents: Mask) -> Self:
         """Return the task of some documents, with the texts of labels."""
-        rows = np.concatenate([documents, np.ones(len(self.y) - self.n_documents, dtype=np.bool_)])
-        chosen = np.flatnonzero(documents)
+        rows, chosen = self.rows_of(documents), np.flatnonzero(documents)
         return replace(
             self,
             embeddings=self.embeddings[rows],
@@ -148,6 +151,11 @@ class Task:
     def held_out(self) -> Ints:
         """Rows that are held out once, all of them documents."""
         return np.flatnonzero(self.folds != ALWAYS_IN_TRAINING)
+
+    @property
+    def first_fold(self) -> Mask:
+        """Which documents are held out first."""
+        return np.asarray(self.folds[: self.n_documents] == 0)
 
     @property
     def unseen(self) -> float:
@@ -184,12 +192,14 @@ class Task:
         for fold in range(self.n_folds):
             yield self.embeddings if self.refit is None else self.refit(self.folds != fold)
 
-    def solver(self, embeddings: Embeddings, rows: Mask | slice = slice(None)) -> Callable[[float], Weights]:
+    def solver(
+        self, embeddings: Embeddings, rows: Mask | slice = slice(None), loss: str = LOGISTIC
+    ) -> Callable[[float], Weights]:
         """Return what fits the dense half to some rows at a given C."""
         data = embeddings[rows], self.y[rows], self.weights[rows]
         if self.is_huge and self.n_documents < FEW_PER_CLASS * self.n_classes:
             return partial(class_means, *data)
-        return LogisticPath(*data).fit
+        return LogisticPath(*data).fit if loss == LOGISTIC else partial(fit_dense_margins, *data)
 
     def factors(self, scores: Sequence[Scores], y: Ints) -> Floats:
         """Find how much each of several held-out scores should count in their sum."""
