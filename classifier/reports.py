@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from classifier.datamodels import Document
 
 if TYPE_CHECKING:
+    from classifier.analysis.abstention import ReviewCost
     from classifier.analysis.evaluation import Evaluation
     from classifier.analysis.multilabel import MultiLabelEvaluation
     from classifier.embedding.cache import CacheInfo
@@ -77,6 +78,8 @@ class TrainingReport:
         What was chosen while reading; what was noticed in the data.
     rejected_file : str or None
         Where unreadable rows are listed.
+    replaced : str or None
+        The version that the name meant before.
     seconds : dict of str to float
         Wall time of each stage.
     """
@@ -92,6 +95,7 @@ class TrainingReport:
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     rejected_file: str | None
+    replaced: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -115,7 +119,11 @@ class EvaluationReport:
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What came of predicting a file; answers below `min_confidence` are unsure."""
+    """What came of predicting a file.
+
+    Answers below `min_confidence` are unsure; `expected` is what that cost and gave on held-out training documents,
+    None where there were none.
+    """
 
     source: str
     output: str
@@ -124,6 +132,7 @@ class BatchReport:
     rejected_file: str | None
     notes: tuple[str, ...]
     min_confidence: float
+    expected: ReviewCost | None
     seconds: float
 
 

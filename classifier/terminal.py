@@ -95,7 +95,16 @@ def training_lines(report: TrainingReport) -> list[str]:
         ),
         f"Time: {seconds}.",
         f"Saved in {report.model.folder}",
+        *_replaced_lines(report),
     ]
+
+
+def _replaced_lines(report: TrainingReport) -> list[str]:
+    """Say that a name means something else from now on."""
+    if report.replaced is None:
+        return []
+    name, before = report.model.name, f"{report.model.name}@{report.replaced}"
+    return [f"{name} now means {report.model.reference}; to go back: classifier models promote {before}"]
 
 
 def evaluation_lines(evaluation: Evaluation | MultiLabelEvaluation) -> list[str]:
@@ -198,9 +207,19 @@ def batch_lines(report: BatchReport) -> list[str]:
             f"{counts.n_rejected:,} rejected; {report.seconds:.1f} s, {speed:,.0f} rows/s"
         ),
         *([f"labels: {labels}"] if labels else []),
-        *([_ALL_TO_READ] if report.min_confidence > 1 else []),
+        *([_ALL_TO_READ] if report.min_confidence > 1 else _expected_lines(report)),
         *([f"written to {report.output}"] if report.output != "-" else []),
     ]
+
+
+def _expected_lines(report: BatchReport) -> list[str]:
+    """Say what the threshold cost and gave on held-out documents."""
+    cost = report.expected
+    if cost is None or cost.accuracy_answered is None:
+        return []
+    read, right = percent(cost.review_fraction), percent(cost.accuracy_answered)
+    below = f"unsure below a confidence of {report.min_confidence:.3g}"
+    return [f"{below}: {read} of the held-out training documents were; of the others, {right} were answered right"]
 
 
 def model_lines(models: Sequence[ModelVersion]) -> list[str]:

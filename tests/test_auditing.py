@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from classifier import workflows
 from classifier.cli.main import app
 from classifier.datamodels import Settings
-from classifier.errors import OutputError, TrainingDataWarning
+from classifier.errors import FileProblemError, OutputError, TrainingDataError, TrainingDataWarning
 from classifier.workflows.auditing import ISSUE_COLUMNS
 
 TEXTS = {
@@ -54,6 +54,11 @@ def test_conflicting_rows_are_listed_worst_first(tmp_path: Path) -> None:
     assert conflicting["d24"]["row"] == "25"
     assert conflicting["d24"]["text"] == "Prune the  apple tree"
     assert [float(row["quality"]) for row in rows] == sorted(float(row["quality"]) for row in rows)
+    assert "\n  row 25  garden: " in printed
+    listed = json.loads(run("audit", str(source), "--embedder", "lsa", "--json")[1])["issues"]
+    assert [(str(one["row"]), one["id"], one["kind"]) for one in listed] == [
+        (row["row"], row["id"], row["kind"]) for row in rows
+    ]
 
 
 @pytest.mark.parametrize("more", [[], ["--multi-label"]])
@@ -108,6 +113,29 @@ def test_evaluating_counts_leaked_rows_out(tmp_path: Path, monkeypatch: pytest.M
     assert (values["n_leaked"], values["n_documents"], values["without_leaked"]["n_documents"]) == (1, 3, 2)
     assert "1 of 3 documents are, or nearly are, training documents" in complaints
     assert "without 1 that training gives away" in run("evaluate", "m", str(test))[1]
+
+
+def test_a_file_of_other_labels_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no label is known there is no figure but one sentence; one known label is enough."""
+    monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(tmp_path / "models"))
+    assert run("train", str(labelled(tmp_path / "train.csv")), "--embedder", "lsa", "--name", "m")[0] == 0
+    test = tmp_path / "test.csv"
+    test.write_text("text,label\nwater the hedge,tree\nboil the flour,oven\n", "utf-8")
+    with pytest.raises(TrainingDataError, match=r"No label of test.csv is one that the model knows: 'oven', 'tree'"):
+        workflows.evaluate("m", test, Settings.from_environment())
+    test.write_text("text,label\nwater the hedge,garden\nboil the flour,oven\n", "utf-8")
+    assert run("evaluate", "m", str(test))[0] == 0
+
+
+def test_a_list_of_labels_is_told_from_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who forgets --labels-only, or gives it for documents, reads what to do."""
+    monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(tmp_path / "models"))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("label,description\ngarden,plants and soil\nkitchen,food and pans\n", "utf-8")
+    with pytest.warns(TrainingDataWarning, match="train with --labels-only if this is a list of labels"):
+        workflows.train(labels, Settings.from_environment(), embedder="lsa")
+    with pytest.raises(FileProblemError, match="leave --labels-only out for documents"):
+        workflows.train_on_labels(labelled(tmp_path / "train.csv"), Settings.from_environment())
 
 
 def test_the_list_is_not_written_over_what_is_read(tmp_path: Path) -> None:

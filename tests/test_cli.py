@@ -43,9 +43,11 @@ EVALUATION_KEYS = {
 LEFT_OUT_KEYS = {"n_unlabelled", "n_empty", "n_rejected", "rejected_file", "n_leaked", "without_leaked"}
 TRAINING_KEYS = {
     *("model", "n_documents", "n_labels", "n_unlabelled", "n_rejected", "measured_on", "evaluation"),
-    *("label_names", "notes", "warnings", "rejected_file", "seconds"),
+    *("label_names", "notes", "warnings", "rejected_file", "replaced", "seconds"),
 }
-BATCH_KEYS = {"source", "output", "model", "counts", "rejected_file", "notes", "min_confidence", "seconds"}
+BATCH_KEYS = {
+    *("source", "output", "model", "counts", "rejected_file", "notes", "min_confidence", "expected", "seconds"),
+}
 COUNT_KEYS = {"n_rows", "n_predicted", "n_rejected", "statuses", "labels"}
 ADDED = ["predicted_label", "confidence", "status"]
 PETS = "".join(
@@ -434,7 +436,7 @@ def test_train_for_people(pets: Path) -> None:
     assert ran.code == 0
     assert ran.out.startswith("Trained pets@2 on 9 documents with 3 labels; left out: 1 without a label.\n")
     assert "-fold cross-validation of the training documents:\n" in ran.out
-    assert ran.out.endswith(f"Saved in {pets / 'pets' / '2'}\n")
+    assert f"Saved in {pets / 'pets' / '2'}\npets now means pets@2; to go back" in ran.out
     assert ran.err.splitlines() == [
         "warning: 1 document with nothing to read left out: id '010'.",
         "warning: 1 label with a single document, which cannot be measured: 'bird'; add documents or merge labels.",
@@ -563,6 +565,8 @@ def test_predict_file_as_json() -> None:
     assert set(printed.json["counts"]) == COUNT_KEYS
     assert [list(row) for row in printed.json["predictions"]] == [["id", "text", *ADDED]] * 2
     assert printed.json["predictions"][0]["text"] == "barks\u2028at night"
+    told = command("predict", "pets", "in.csv", "--min-confidence", "0.1").err
+    assert "unsure below a confidence of 0.1: 0.0 % of the held-out training documents were; of the others" in told
     saved = command("predict", "pets", "in.csv", "-o", "out.csv", "--json")
     assert set(saved.json) == BATCH_KEYS
     assert (saved.json["output"], saved.json["counts"]["n_rows"]) == ("out.csv", 2)

@@ -14,6 +14,7 @@ from classifier.errors import OptionError, TrainingDataError
 from classifier.modeling.decisions import (
     DEFAULT_MIN_CONFIDENCE,
     held_out_scores,
+    review_cost,
     review_threshold,
     set_thresholds,
     statuses,
@@ -76,6 +77,18 @@ def test_a_target_is_kept_and_a_higher_one_asks_more() -> None:
     assert 0.5 <= low < high <= 1
     kept = held_out.confidence >= high
     assert held_out.correct[kept].mean() >= 0.9
+
+
+def test_a_threshold_has_a_price() -> None:
+    """What a threshold asked and gave on held-out documents is counted as they are stored."""
+    held_out, _ = answered(400)
+    threshold = review_threshold(held_out, ReviewPolicy(target_accuracy=0.9))
+    cost, alone = review_cost(held_out, threshold), held_out.confidence >= np.float32(threshold)
+    assert cost is not None
+    assert cost.review_fraction == pytest.approx(1 - alone.mean())
+    assert cost.accuracy_answered == pytest.approx((held_out.correct[alone] == 1).mean())
+    assert cost.accuracy_answered >= 0.9
+    assert review_cost(HeldOut.never(4), 0.5) is None
 
 
 def test_a_budget_is_a_share_of_the_file() -> None:

@@ -303,10 +303,12 @@ def test_the_answer_is_explained(small_model: DocumentClassifier) -> None:
 def test_a_total_is_what_really_happens(small_model: DocumentClassifier) -> None:
     """For any label, a word's effect is the fall of the log-odds when predicting the text without it."""
     text = "boil the boil eggs"
+    answer = small_model.classify([text])[0]
     for label in small_model.classes_:
         explanation = explain(small_model, text, label=label, k=0)
         assert explanation.label == label
         assert explanation.runner_up != label
+        assert explanation.is_given == (label == answer.label)
         for effect in explanation.words:
             left = without(text, [(effect.start, effect.end)])
             fall = log_odds(small_model, text, label) - log_odds(small_model, left, label)
@@ -526,7 +528,7 @@ def of_words(text: str, totals: Sequence[float], **changes: Any) -> Explanation:
         WordEffect(start, end, text[start:end], total / 2, total / 3, total)
         for (start, end), total in zip(word_spans(text), totals, strict=True)
     )
-    made = Explanation(text, "refund", 0.93, "delivery", 0.04, STATUS_OK, words, (), ())
+    made = Explanation(text, "refund", 0.93, True, "delivery", 0.04, STATUS_OK, words, (), ())
     return replace(made, **changes)
 
 
@@ -539,7 +541,7 @@ def test_an_explanation_reads_in_a_terminal() -> None:
         neighbors=(Neighbor("7", "money back", "refund", 0.8),),
     )
     lines = explanation_lines(explanation, 1)
-    assert lines[:2] == ["refund  93.0 %", "next: delivery  4.0 %"]
+    assert lines[:2] == ["refund  93.0 %", "most probable beside it: delivery  4.0 %"]
     assert [line.split() for line in lines[3:9]] == [
         ["Words", "for", "refund:"],
         ["word", "at", "effect", "by", "its", "letters", "by", "its", "meaning"],
@@ -556,6 +558,7 @@ def test_an_explanation_reads_in_a_terminal() -> None:
         "Similar training documents:",
         "  0.800  refund  [7]  money back",
     ]
+    assert explanation_lines(replace(explanation, is_given=False), 1)[0] == "refund  93.0 %  (not the answer)"
     empty = replace(explanation, status=STATUS_EMPTY, words=(), chunks=(), neighbors=())
     assert explanation_lines(empty, 5) == ["empty: there is nothing to read in this text"]
 
@@ -584,7 +587,8 @@ def test_the_command_explains(stored_model: Path) -> None:
     assert "moss" in shown.output
     found = json.loads(CliRunner().invoke(app, [*arguments, "--label", "kitchen", "--json"]).output)
     assert set(found) == {
-        *("label", "probability", "runner_up", "runner_up_probability", "status", "words", "chunks", "neighbors")
+        *("label", "probability", "is_given", "runner_up", "runner_up_probability", "status", "words"),
+        *("chunks", "neighbors"),
     }
     assert found["label"] == "kitchen"
     assert [word["word"] for word in found["words"]] == ["wet", "moss"]

@@ -175,7 +175,7 @@ def test_explain_and_similar() -> None:
     for label, other in (("late", "damaged"), ("damaged", "late")):
         ran = command("explain", "notes", "--text", text, "--label", label)
         assert ran.out.startswith(f"{label}  ")
-        assert f"\nnext: {other}  " in ran.out
+        assert f"\nmost probable beside it: {other}  " in ran.out
         found = command("similar", "notes", "--text", text, "--label", label, "-k", "99", "--json").json["results"]
         assert len(found) == sum(label in row[2].split("|") for row in NOTES)
     assert "  no label  [03]  " in command("similar", "notes", "--text", "hello from us a", "-k", "99").out
@@ -188,7 +188,7 @@ def test_a_model_of_one_label_is_explained_without_a_rival() -> None:
     trained(NOTES_FILE.replace("|damaged", "").replace(",damaged", ","))
     ran = command("explain", "notes", "--text", "parcel overdue again")
     assert ran.out.startswith("late  ")
-    assert "next:" not in ran.out
+    assert "beside it" not in ran.out
     unsure = command("predict", "notes", "--text", "parcel", "--min-confidence", "1").out
     assert unsure.startswith("unsure: a person should look; late may fit or not\n")
 

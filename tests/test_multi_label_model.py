@@ -196,6 +196,7 @@ def test_any_label_can_be_explained(model: DocumentClassifier) -> None:
         explained = explain(model, "tulips saw", label=label)
         assert (explained.label, explained.runner_up) == (label, next(name for name in ranked if name != label))
         assert explained.probability == pytest.approx(proba[label], abs=1e-6)
+        assert explained.is_given == (label in model.classify(["tulips saw"])[0].labels)
         assert len(explained.words) == 2
 
 

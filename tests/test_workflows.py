@@ -25,6 +25,7 @@ from classifier.errors import (
     UnknownNameError,
 )
 from classifier.reports import Columns, TrainingReport
+from classifier.terminal import training_lines
 
 EMBEDDER = "fake:a"
 ROWS = [
@@ -130,9 +131,11 @@ def test_a_given_name_counts_and_a_bad_one_is_refused_first(shelf: Settings) -> 
 def test_versions_count_up_and_the_name_means_the_promoted_one(shelf: Settings) -> None:
     """Each training is the next version; without promotion the name keeps its meaning."""
     file = write("garage.csv")
-    assert [train(file, shelf).model.version for _ in range(2)] == ["1", "2"]
-    third = train(file, shelf, promote=False).model
-    assert (third.version, third.promoted) == ("3", False)
+    first, second, unpromoted = train(file, shelf), train(file, shelf), train(file, shelf, promote=False)
+    assert [one.model.version for one in (first, second, unpromoted)] == ["1", "2", "3"]
+    assert [one.replaced for one in (first, second, unpromoted)] == [None, "1", None]
+    assert "garage now means garage@2; to go back: classifier models promote garage@1" in training_lines(second)
+    assert not unpromoted.model.promoted
     assert workflows.show_model("garage", shelf)[0].version == "2"
     assert workflows.promote_model("garage@1", shelf).reference == "garage@1"
     listed = [(model.reference, model.promoted) for model in workflows.list_models(shelf)]

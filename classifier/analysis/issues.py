@@ -123,8 +123,10 @@ class Audit:
                 f"{counted(self.n_suspected, 'document')} with a label that is probably wrong, "
                 f"{100 * self.estimated_error_fraction:.1f} % of those held out; fewer are, where the model often errs."
             )
-        n_near = sum(issue.kind == "near-duplicate" for issue in self.issues)
+        kinds = Counter(issue.kind for issue in self.issues)
+        n_near = kinds["near-duplicate"]
         for number, what in (
+            (kinds["doubtful"], "a label that another one is a little more probable than"),
             (n_near, "another label than nearly equal texts"),
             (self.n_repeated, "the text and label of an earlier one"),
             (self.n_near_duplicates, "a text that is nearly equal to another's"),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -73,8 +73,17 @@ def audit(
             progress=sys.stderr.isatty(),
         )
     print_notes(report.notes)
-    values = report.audit.summary() | {
-        "issues": [asdict(issue) for issue in report.audit.issues],
+    show(audit_lines(report), _values(report), as_json)
+    finish(report.n_rejected, report.rejected_file)
+
+
+def _values(report: AuditReport) -> dict[str, Any]:
+    """Return everything as plain values, ready for JSON."""
+    return report.audit.summary() | {
+        "issues": [
+            asdict(issue) | {"row": row, "id": name}
+            for issue, (row, name) in zip(report.audit.issues, report.places, strict=True)
+        ],
         "accuracy": report.accuracy,
         "leaked_ids": [document.id for document in report.leaked],
         "n_test": report.n_test,
@@ -83,8 +92,6 @@ def audit(
         "output": report.output,
         "seconds": report.seconds,
     }
-    show(audit_lines(report), values, as_json)
-    finish(report.n_rejected, report.rejected_file)
 
 
 def audit_lines(report: AuditReport) -> Sequence[str]:
@@ -98,8 +105,8 @@ def audit_lines(report: AuditReport) -> Sequence[str]:
         *report.audit.sentences(),
         *([leaked + (some if n_leaked else "")] if report.n_test else []),
         *(
-            f"  {issue.quality:.2f}  {label_piece(issue.label, 30)}: {snippet(issue.reason, 100)}"
-            for issue in issues[:SHOWN_ISSUES]
+            f"  row {row}  {label_piece(issue.label, 30)}: {snippet(issue.reason, 100)}"
+            for issue, (row, _) in zip(issues[:SHOWN_ISSUES], report.places, strict=False)
         ),
         *([f"  … and {len(issues) - SHOWN_ISSUES:,} more rows to look at"] if len(issues) > SHOWN_ISSUES else []),
         *([f"written to {report.output}"] if report.output else []),

@@ -47,8 +47,8 @@ def explanation_lines(explanation: Explanation, n_shown: int) -> list[str]:
     speaks_for, against = explanation.most_important(n_shown)
     next_one = f"{terminal.snippet(explanation.runner_up, 40)}  {terminal.percent(explanation.runner_up_probability)}"
     return [
-        f"{label}  {terminal.percent(explanation.probability)}",
-        *([f"next: {next_one}"] if explanation.runner_up else []),
+        f"{label}  {terminal.percent(explanation.probability)}{'' if explanation.is_given else '  (not the answer)'}",
+        *([f"most probable beside it: {next_one}"] if explanation.runner_up else []),
         "Effects are on the log-odds of this label: what it would lose without the word or passage.",
         *_word_lines(f"Words for {label}:", speaks_for),
         *_word_lines(f"Words against {label}:", against),

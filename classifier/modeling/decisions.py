@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from classifier.analysis.abstention import threshold_for_accuracy, threshold_for_budget
+from classifier.analysis.abstention import ReviewCost, cost_of, threshold_for_accuracy, threshold_for_budget
 from classifier.analysis.confidence import Floats, Ints
 from classifier.analysis.conformal import conformal_thresholds
 from classifier.analysis.scope import ScopeRule
@@ -65,6 +65,15 @@ def review_threshold(held_out: HeldOut, policy: ReviewPolicy, n_documents: int |
         )
     n_documents = max(1, n_documents)
     return threshold_for_budget(confidence, min(policy.review_budget, n_documents) / n_documents)
+
+
+def review_cost(held_out: HeldOut, min_confidence: float) -> ReviewCost | None:
+    """Return what a threshold cost and gave on held-out documents; None where there were none."""
+    measured = held_out.measured
+    if not measured.any():
+        return None
+    confidence, threshold = held_out.confidence[measured].astype(np.float64), float(np.float32(min_confidence))
+    return cost_of(confidence, held_out.correct[measured] == 1, threshold)
 
 
 def statuses(

@@ -90,6 +90,8 @@ class Explanation:
         The label that is explained; empty where nothing was read and none was asked for.
     probability : float
         Its calibrated probability, in [0, 1]; 0 where nothing was read.
+    is_given : bool
+        Whether it is the answer to the text, or among the answers where there may be several.
     runner_up : str
         The most probable of the other labels; empty where nothing was read, or where there is no other.
     runner_up_probability : float
@@ -107,6 +109,7 @@ class Explanation:
     text: str
     label: str
     probability: float
+    is_given: bool
     runner_up: str
     runner_up_probability: float
     status: str
@@ -184,7 +187,7 @@ def explain(
     names = [str(name) for name in model.classes_]
     column = None if label is None else lookup({name: number for number, name in enumerate(names)}, label, "label")
     if not embeddings.any():
-        return Explanation(text, label or "", 0.0, "", 0.0, STATUS_EMPTY, (), (), ())
+        return Explanation(text, label or "", 0.0, False, "", 0.0, STATUS_EMPTY, (), (), ())
     scores = _calibrated(model, [text], embeddings)
     chosen = int(scores[0].argmax()) if column is None else column
     second, runner_up_probability = _runner_up(names, scores, chosen, link)
@@ -198,6 +201,7 @@ def explain(
         text=text,
         label=names[chosen],
         probability=float(link.proba(scores, chosen)[0]),
+        is_given=bool(model.given_labels(model.proba_of([text], embeddings))[0, chosen]),
         runner_up=second,
         runner_up_probability=runner_up_probability,
         status=STATUS_OK,

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.analysis.abstention import ReviewCost
 from classifier.analysis.confidence import Floats
 from classifier.analysis.conformal import nonconformity, prediction_sets
 from classifier.analysis.scope import nearest_similarity
@@ -184,6 +185,11 @@ class Predictor(Trained):
         """Return the confidence below which a person is asked; see `classifier.modeling.decisions.review_threshold`."""
         self._require_fitted()
         return decisions.review_threshold(self.held_out_, policy, n_documents)
+
+    def review_cost(self, min_confidence: float) -> ReviewCost | None:
+        """Return what a threshold cost and gave on held-out training documents; None where there were none."""
+        self._require_fitted()
+        return decisions.review_cost(self.held_out_, min_confidence)
 
     def similar(
         self, text: str, k: int = 10, *, label: str | None = None, exclude_self: bool = False

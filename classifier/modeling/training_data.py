@@ -208,12 +208,11 @@ def _lonely(counts: Counter[str]) -> list[str]:
     lonely = [label for label, count in sorted(counts.items()) if count == 1]
     if not lonely:
         return []
-    return [
-        (
-            f"{counted(len(lonely), 'label')} with a single document, which cannot be measured: {listing(lonely)}; "
-            "add documents or merge labels."
-        )
-    ]
+    remedy = "add documents or merge labels"
+    if len(lonely) == len(counts):
+        remedy = "add documents, or train with --labels-only if this is a list of labels (fit_labels in Python)"
+    n_lonely = counted(len(lonely), "label")
+    return [f"{n_lonely} with a single document, which cannot be measured: {listing(lonely)}; {remedy}."]
 
 
 def _alike(classes: list[str]) -> list[str]:

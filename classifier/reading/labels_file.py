@@ -112,7 +112,7 @@ def _collect(table: Table, label_column: str, description_column: str | None) ->
             raise FileProblemError(table.source, f"the label of row {row.number} is blank", "fill it in, or remove it")
         if label in found:
             problem = f"the label {excerpt(label)} is in row {first_rows[label]} and again in row {row.number}"
-            raise FileProblemError(table.source, problem, "keep one of them")
+            raise FileProblemError(table.source, problem, "keep one of them, or leave --labels-only out for documents")
         found[label], first_rows[label] = (text or "").strip(), row.number
     return found
 

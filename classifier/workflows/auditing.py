@@ -33,6 +33,8 @@ class AuditReport:
     ----------
     audit : Audit
         What was found.
+    places : tuple of (int, str)
+        Row of the file, from 1, and id of each of its issues.
     accuracy : float or None
         Share of held-out documents that got exactly their label or labels, which says how far the suspicions can be
         trusted; None where nothing could be held out.
@@ -53,6 +55,7 @@ class AuditReport:
     """
 
     audit: Audit
+    places: tuple[tuple[int, str], ...]
     accuracy: float | None
     leaked: tuple[Document, ...]
     n_test: int
@@ -116,10 +119,13 @@ def audit(
         fit_on(model, data, progress=progress)
         leaked = _leaked(model, test) if test is not None else ()
     found = model.audit_
+    flagged = [model.documents_[issue.row] for issue in found.issues]
+    places = tuple((data.documents[document.row - 1].row, document.id) for document in flagged)
     if output is not None:
-        _write(output, found, model.documents_, data)
+        _write(output, found, places, [document.text for document in flagged])
     return AuditReport(
         audit=found,
+        places=places,
         accuracy=_share_right(model.held_out_),
         leaked=leaked,
         n_test=len(test.documents) if test else 0,
@@ -144,16 +150,14 @@ def _share_right(held_out: HeldOut) -> float | None:
     return float((held_out.correct[held_out.measured] == 1).mean()) if held_out.measured.any() else None
 
 
-def _write(path: Path, found: Audit, documents: Sequence[Document], data: LabelledFile) -> None:
+def _write(path: Path, found: Audit, places: Sequence[tuple[int, str]], texts: Sequence[str]) -> None:
     """Write the rows to look at, whole or not at all."""
     with written_whole(path) as sink:
         writer = csv.writer(sink, quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerow(ISSUE_COLUMNS)
-        for issue in found.issues:
-            document = documents[issue.row]
-            number = data.documents[document.row - 1].row
-            cells = [issue.label, issue.suggested, issue.kind, f"{issue.quality:.4f}", issue.reason, document.text]
-            writer.writerow([number, document.id, *(_storable(cell) for cell in cells)])
+        for issue, (number, name), text in zip(found.issues, places, texts, strict=True):
+            cells = [issue.label, issue.suggested, issue.kind, f"{issue.quality:.4f}", issue.reason, text]
+            writer.writerow([number, name, *(_storable(cell) for cell in cells)])
 
 
 def _storable(cell: str) -> str:

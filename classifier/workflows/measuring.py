@@ -17,7 +17,7 @@ from classifier.analysis.label_words import is_labels_only
 from classifier.analysis.multilabel import MultiLabelEvaluation, evaluate_multi_label, label_matrix
 from classifier.analysis.wording import same_words
 from classifier.datamodels import Settings
-from classifier.errors import TrainingDataError
+from classifier.errors import TrainingDataError, listing
 from classifier.modeling.label_sets import split_labels
 from classifier.modeling.predictor import Predictor
 from classifier.reports import FIND_COLUMNS, Columns, EvaluationReport, LabelledFile
@@ -97,7 +97,7 @@ def measure(model: Predictor, data: LabelledFile, *, progress: bool = False) -> 
     Raises
     ------
     TrainingDataError
-        When none of them can be read, or most labels are unknown.
+        When none of them can be read, or most or all labels are unknown.
     """
     embeddings = model.encode([document.text for document in data.documents], progress=progress)
     readable = np.asarray(embeddings.any(axis=1))
@@ -112,6 +112,9 @@ def measure(model: Predictor, data: LabelledFile, *, progress: bool = False) -> 
     if n_unknown > max(MAX_UNKNOWN_LABELS, len(known)):
         problem = f"{data.name} has {n_unknown:,} labels that the model does not know"
         raise TrainingDataError(problem, "name the column of the labels with --label-column")
+    if given and not given & known:
+        problem = f"No label of {data.name} is one that the model knows: {listing(sorted(given))}"
+        raise TrainingDataError(problem, "take the model of these labels, or name their column with --label-column")
     majority = Counter(labels).most_common(1)[0][0] if is_labels_only(model.facts_) else model.majority_label()
     leaked = leaked_rows(
         [document.text for document in model.documents_], texts, model.embeddings_, embeddings[readable]

@@ -102,6 +102,7 @@ def predict_file(
         rejected_file=str(rejects_path) if counts.n_rejected else None,
         notes=stream.notes,
         min_confidence=min_confidence,
+        expected=classifier.review_cost(min_confidence),
         seconds=time.perf_counter() - started,
     )
 

@@ -90,9 +90,10 @@ def train(
         fitted = time.perf_counter()
         found = None if test is None else measure_on(model, test)
     measured = time.perf_counter()
+    before = registry.promoted(name)
     stored = registry.add(name, model.save, promote=promote)
     stages = {"reading": read - started, "measuring": measured - fitted, "saving": time.perf_counter() - measured}
-    return report_of(model, stored, found, stages, data=data, test=test, notes=data.notes)
+    return report_of(model, stored, found, stages, data=data, test=test, notes=data.notes, before=before)
 
 
 def report_of(
@@ -104,8 +105,13 @@ def report_of(
     data: LabelledFile | None = None,
     test: LabelledFile | None = None,
     notes: Sequence[str] = (),
+    before: str | None = None,
 ) -> TrainingReport:
-    """Sum up what came of training; `found` on a test file, `stages` are the seconds of reading, measuring, saving."""
+    """Sum up what came of training.
+
+    `found` is what was measured on a test file, `stages` are the seconds of reading, measuring and saving, and `before`
+    is the version that the name meant until now.
+    """
     files = [file for file in (data, test) if file is not None]
     return TrainingReport(
         model=stored,
@@ -122,6 +128,7 @@ def report_of(
         ),
         warnings=model.warnings_,
         rejected_file=" and ".join(file.rejected_file for file in files if file.rejected_file) or None,
+        replaced=before if stored.promoted and before != stored.version else None,
         seconds={
             "reading": stages["reading"],
             **model.seconds_,
