@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import log_loss
 
 from classifier.analysis import confidence
-from classifier.analysis.confidence import cross_fitted_proba, fit_scales, fit_temperature, log_losses, softmax
+from classifier.analysis.confidence import cross_fitted_proba, fit_scales, log_losses, softmax
 
 SHAPES = st.tuples(st.integers(1, 6), st.integers(2, 5))
 SCORES = SHAPES.flatmap(lambda shape: arrays(np.float64, shape, elements=st.floats(-50, 50)))
@@ -23,6 +23,11 @@ def noisy_scores(n_documents: int, scale: float, seed: int = 0) -> tuple[np.ndar
     scores = rng.normal(size=(n_documents, 4)) * 2
     y = np.array([rng.choice(4, p=row) for row in softmax(scores)])
     return scores * scale, y
+
+
+def temperature_of(scores: np.ndarray, y: np.ndarray) -> float:
+    """Find the temperature of one matrix of scores."""
+    return 1 / float(fit_scales([scores], y)[0])
 
 
 @settings(deadline=None)
@@ -66,7 +71,7 @@ def test_huge_scores_stay_finite() -> None:
 def test_no_documents() -> None:
     """No scores give no probabilities, and a temperature of 1."""
     assert softmax(np.empty((0, 3))).shape == (0, 3)
-    assert fit_temperature(np.empty((0, 3)), np.empty(0, dtype=np.intp)) == 1.0
+    assert temperature_of(np.empty((0, 3)), np.empty(0, dtype=np.intp)) == 1.0
 
 
 @settings(deadline=None)
@@ -85,14 +90,14 @@ def test_losses_are_those_of_scikit_learn(scores: np.ndarray, temperature: float
 def test_fit_finds_the_temperature_that_was_hidden(scale: float) -> None:
     """Scores that are `scale` times too sharp get a temperature near `scale`."""
     scores, y = noisy_scores(4000, scale)
-    assert fit_temperature(scores, y) == pytest.approx(scale, rel=0.1)
+    assert temperature_of(scores, y) == pytest.approx(scale, rel=0.1)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_fit_is_the_best_of_a_grid(seed: int) -> None:
     """No temperature of a fine grid has a lower loss to speak of than the fitted one."""
     scores, y = noisy_scores(2000, 2.0, seed)
-    best = log_losses(scores, y, fit_temperature(scores, y)).mean()
+    best = log_losses(scores, y, temperature_of(scores, y)).mean()
     assert all(best <= log_losses(scores, y, t).mean() + 1e-4 for t in np.geomspace(0.05, 20, 100))
 
 
@@ -100,9 +105,9 @@ def test_fit_is_bounded_for_perfect_and_for_hopeless_scores() -> None:
     """Scores that are always right, or always wrong, do not drive the temperature to 0 or infinity."""
     y = np.array([0, 1, 2] * 5)
     right = np.eye(3)[y] * 5
-    assert np.exp(-3) <= fit_temperature(right, y) < 1.5
-    assert softmax(right, fit_temperature(right, y)).max() < 0.97
-    assert fit_temperature(-right, y) == pytest.approx(np.exp(3), rel=0.05)
+    assert np.exp(-3) <= temperature_of(right, y) < 1.5
+    assert softmax(right, temperature_of(right, y)).max() < 0.97
+    assert temperature_of(-right, y) == pytest.approx(np.exp(3), rel=0.05)
 
 
 def test_cross_fitting_uses_the_temperature_of_the_other_folds() -> None:
@@ -112,7 +117,7 @@ def test_cross_fitting_uses_the_temperature_of_the_other_folds() -> None:
     proba = cross_fitted_proba([scores], y, folds)
     for fold in range(3):
         inside = folds == fold
-        expected = softmax(scores[inside], fit_temperature(scores[~inside], y[~inside]))
+        expected = softmax(scores[inside], temperature_of(scores[~inside], y[~inside]))
         assert np.allclose(proba[inside], expected)
 
 
@@ -130,14 +135,14 @@ def test_cross_fitting_of_a_single_fold_uses_that_fold() -> None:
     """With nothing else to learn from, the only fold calibrates itself."""
     scores, y = noisy_scores(20, 3.0)
     proba = cross_fitted_proba([scores], y, np.zeros(20, dtype=np.intp))
-    assert np.allclose(proba, softmax(scores, fit_temperature(scores, y)))
+    assert np.allclose(proba, softmax(scores, temperature_of(scores, y)))
 
 
 def test_few_flawless_documents_do_not_make_certainty() -> None:
     """Without an error among a few documents the confidence stays near what so few can show."""
     scores = np.array([[4.0, 0.0], [0.0, 4.0]] * 4)
     y = np.array([0, 1] * 4)
-    confidence = softmax(scores, fit_temperature(scores, y)).max()
+    confidence = softmax(scores, temperature_of(scores, y)).max()
     assert 0.85 < confidence < 0.97
 
 
@@ -146,10 +151,10 @@ def test_scales_of_several_scores_find_the_useful_one() -> None:
     scores, y = noisy_scores(600, 3.0)
     noise = np.random.default_rng(5).normal(size=scores.shape)
     factors = fit_scales([scores, noise], y)
-    assert factors[0] == pytest.approx(1 / fit_temperature(scores, y), rel=0.05)
+    assert factors[0] == pytest.approx(1 / temperature_of(scores, y), rel=0.05)
     assert abs(factors[1]) < 0.2
     together = log_losses(factors[0] * scores + factors[1] * noise, y).mean()
-    assert together <= log_losses(scores, y, fit_temperature(scores, y)).mean() + 1e-3
+    assert together <= log_losses(scores, y, temperature_of(scores, y)).mean() + 1e-3
 
 
 def test_scales_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,4 +168,4 @@ def test_scales_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None
 def test_without_documents_scores_count_alike() -> None:
     """Nothing is known, so nothing is preferred."""
     assert fit_scales([np.zeros((0, 3)), np.zeros((0, 3))], np.zeros(0, dtype=np.intp)).tolist() == [0.5, 0.5]
-    assert fit_temperature(np.zeros((0, 3)), np.zeros(0, dtype=np.intp)) == 1
+    assert temperature_of(np.zeros((0, 3)), np.zeros(0, dtype=np.intp)) == 1

@@ -56,34 +56,6 @@ def log_losses(scores: NDArray[np.floating], y: Ints, temperature: float = 1.0) 
     return np.asarray(-logs[np.arange(len(y)), y])
 
 
-def fit_temperature(scores: NDArray[np.floating], y: Ints) -> float:
-    """Find the temperature with the lowest log loss on held-out scores.
-
-    Parameters
-    ----------
-    scores : ndarray, shape (n_documents, n_classes)
-        Scores of documents that the head was not trained on.
-    y : ndarray of int, shape (n_documents,)
-        True classes, as column numbers of `scores`.
-
-    Returns
-    -------
-    float
-        In [exp(-3), exp(3)]; 1 where there is no document to learn from.
-
-    Notes
-    -----
-    Each true class gets the target 1 - 1 / (n + 2), the other share is spread over all classes, after Platt's
-    targets: without any error among few documents, the confidence must not run away to 1.
-
-    References
-    ----------
-    Platt (1999), Probabilistic outputs for support vector machines, section 2.2
-    Guo et al. (2017), On Calibration of Modern Neural Networks, https://arxiv.org/abs/1706.04599
-    """
-    return 1.0 / float(fit_scales([scores], y)[0])
-
-
 def fit_scales(scores: Sequence[NDArray[np.floating]], y: Ints, *, unseen: float = 0.0) -> Floats:
     """Find how much each of several held-out scores should count in their sum.
 
@@ -100,13 +72,21 @@ def fit_scales(scores: Sequence[NDArray[np.floating]], y: Ints, *, unseen: float
     Returns
     -------
     ndarray of float64, shape (n_scores,)
-        Factors of the scores with which the softmax of their sum has the lowest log loss, smoothed as in
-        `fit_temperature`. A single one lies in [exp(-3), exp(3)]; of several, some may be 0, but not all.
+        Factors of the scores with which the softmax of their sum has the lowest smoothed log loss; 1 where there is no
+        document to learn from. A single one lies in [exp(-3), exp(3)]; of several, some may be 0, but not all.
 
     Notes
     -----
     With one matrix this is temperature scaling; with several it is stacking without an intercept
     (Wolpert 1992, https://doi.org/10.1016/S0893-6080(05)80023-1), and the sum is calibrated at once.
+
+    Each true class gets the target 1 - 1 / (n + 2), the other share is spread over all classes, after Platt's
+    targets: without any error among few documents, the confidence must not run away to 1.
+
+    References
+    ----------
+    Platt (1999), Probabilistic outputs for support vector machines, section 2.2
+    Guo et al. (2017), On Calibration of Modern Neural Networks, https://arxiv.org/abs/1706.04599
     """
     from scipy.optimize import minimize
 

@@ -37,44 +37,8 @@ from classifier.modeling.lexical import Lexicon
 class Trained:
     """Hold a trained head, the documents behind it, and the embedder of both.
 
-    Parameters
-    ----------
-    embedder : str or Embedder, default='default'
-        A name or folder for `load_embedder`, or an embedder that is already loaded.
-    head : str, default='hybrid'
-        A name of `classifier.modeling.race.HEADS`: ``hybrid`` reads the embedding and the words, ``logistic`` the
-        embedding alone.
-    seed : int, default=0
-        Decides the cross-validation folds.
-    multi_label : bool, default=False
-        Whether a document may have any number of labels, also none.
-    options : EncoderOptions or None
-        How a transformer is run; None for the defaults.
-
-    Attributes
-    ----------
-    classes_ : ndarray of str, shape (n_classes,)
-        The labels, sorted; columns of `predict_proba`.
-    head_ : LinearHead
-        The trained head.
-    lexicon_ : Lexicon or None
-        What turns texts into the sparse half of the head's features; None where it reads embeddings alone.
-    label_rule_ : LabelRule or None
-        From which probability on a label is given; None where each document has one label.
-    held_out_ : HeldOut
-        How each training document fared while it was held out.
-    documents_ : sequence of Document
-        The documents it was trained on, behind `similar`.
-    embeddings_ : ndarray of float32, shape (n_documents, n_dims)
-        Their vectors.
-    contract_ : EmbeddingContract
-        What its vectors may be compared with.
-    warnings_ : tuple of str
-        What was noticed about the training documents.
-    embedder_state_ : dict of str to ndarray
-        What its embedder learned from them; empty for one that learns nothing.
-    facts_ : dict
-        What is stored with the model beside its arrays, such as its data and metrics; JSON values only.
+    Its parameters and attributes are those of `DocumentClassifier`, which alone can learn: opening a stored model for
+    prediction imports no scikit-learn.
     """
 
     classes_: NDArray[np.object_]
