@@ -184,6 +184,8 @@ def bundle_of_sets(model_of_sets: DocumentClassifier, tmp_path: Path) -> Path:
         ({"label_rule": RULE | {"thresholds": [0.5] * 3}}, "do not belong to its labels"),
         ({"label_rule": RULE | {"thresholds": [0, 0.5]}}, "do not belong to its labels"),
         ({"label_rule": RULE | {"thresholds": [0.5, 1.5]}}, "do not belong to its labels"),
+        ({"label_rule": RULE | {"factor": 1e300}}, "beyond all bounds"),
+        ({"label_rule": RULE | {"offset": -1e300}}, "beyond all bounds"),
     ],
 )
 def test_damaged_thresholds_are_refused(bundle_of_sets: Path, changes: dict[str, Any], says: str) -> None:

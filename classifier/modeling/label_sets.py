@@ -15,6 +15,7 @@ from classifier.datamodels import MULTI_LABEL
 Bools = NDArray[np.bool_]
 
 SEPARATOR = "|"
+_LARGEST_MEASURE = 1e9
 _SMALLEST = 1e-9
 
 
@@ -82,6 +83,8 @@ def stored_label_rule(facts: Mapping[str, Any], n_classes: int) -> LabelRule | N
     *thresholds, factor, offset = numbers.tolist()
     if len(thresholds) != n_classes or not all(0 < threshold <= 1 for threshold in thresholds):
         raise ValueError("its thresholds do not belong to its labels")
+    if max(abs(factor), abs(offset)) > _LARGEST_MEASURE:
+        raise ValueError("the confidence of its sets is beyond all bounds")
     return LabelRule(np.array(thresholds), factor, offset)
 
 
