@@ -7,6 +7,7 @@
     │   ├── FileMissingError (FileNotFoundError)
     │   └── ColumnError (LookupError)
     ├── OutputError (OSError)                  a result cannot be written
+    │   └── UnfinishedRunError                 unfinished work that cannot be gone on with
     ├── UnknownNameError (KeyError)            a name that is not in a table of names
     │   └── UnknownLabelError                  a label that is described, and that is none of the labels
     ├── OptionError (ValueError)               a number that an option cannot take
@@ -31,9 +32,9 @@ A message never holds a whole document.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -157,6 +158,19 @@ class OutputError(ClassifierError, OSError):
     def __init__(self, target: object, problem: str, remedy: str) -> None:
         self.target = str(target)
         super().__init__(f"{self.target}: {problem}; {remedy}.")
+
+
+class UnfinishedRunError(OutputError):
+    """Unfinished work that cannot be gone on with."""
+
+    @classmethod
+    def of_another(
+        cls, target: object, changed: Sequence[str], before: Mapping[str, Any], now: Mapping[str, Any]
+    ) -> UnfinishedRunError:
+        """Name what is not the same as when the unfinished run began."""
+        told = [f"{name} was {excerpt(str(before.get(name)))}, now {excerpt(str(now.get(name)))}" for name in changed]
+        remedy = "run it as before to go on, or start over with --restart"
+        return cls(target, f"an unfinished run of it is another one ({'; '.join(told)})", remedy)
 
 
 class UnknownNameError(ClassifierError, KeyError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,16 @@ def file_sha256(path: Path) -> str:
         while block := stream.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def file_crc32(path: Path, n_bytes: int) -> int:
+    """Return the CRC-32 of the first bytes of a file, read in blocks."""
+    found = 0
+    with path.open("rb") as stream:
+        while n_bytes and (block := stream.read(min(n_bytes, _BLOCK_BYTES))):
+            found = zlib.crc32(block, found)
+            n_bytes -= len(block)
+    return found
 
 
 def sync_path(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 FINALISER_SECONDS = 0.05
@@ -24,6 +24,31 @@ def interruptible() -> Iterator[threading.Event]:
         _interrupt(number, frame)
 
     previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def finishing_first(say: Callable[[str], None]) -> Iterator[threading.Event]:
+    """Let the first Ctrl+C or SIGTERM set what is given, and a second one interrupt at once.
+
+    Outside the main thread, where Python takes no signals, nothing sets it.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def finish_first(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            _interrupt(number, frame)
+        asked.set()
+        say("stopping after the block in hand; once more stops at once")
+
+    previous = {number: signal.signal(number, finish_first) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked
     finally:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier.datamodels import Document
+from classifier.datamodels import Document, ReviewPolicy
 
 if TYPE_CHECKING:
     from classifier.analysis.abstention import ReviewCost
@@ -117,12 +117,44 @@ class EvaluationReport:
     rejected_file: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRequest:
+    """What is to be written of each row of a file.
+
+    Attributes
+    ----------
+    output_format : str
+        A name of `classifier.prediction.formats.FORMATS`.
+    top_k : int or None
+        Also write that many of the most probable labels.
+    n_similar : int
+        Also write that many of the nearest training documents.
+    review : ReviewPolicy
+        Which answers are unsure and go to a person.
+    embeddings : str, Path or None
+        Vectors of all these documents made elsewhere.
+    embeddings_out : Path or None
+        Also keep the vectors of the rows in this Parquet file; goes with a target that is a file.
+    raw : bool
+        Whether cells of CSV are left as they are even where a spreadsheet would run them.
+    """
+
+    output_format: str = "csv"
+    top_k: int | None = None
+    n_similar: int = 0
+    review: ReviewPolicy = field(default_factory=ReviewPolicy)
+    embeddings: str | Path | None = None
+    embeddings_out: Path | None = None
+    raw: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class BatchReport:
     """What came of predicting a file.
 
     Answers below `min_confidence` are unsure; `expected` is what that cost and gave on held-out training documents,
-    None where there were none.
+    None where there were none. `n_rows_before` rows were there from earlier runs that did not end. Wall time and peak
+    memory are those of this process.
     """
 
     source: str
@@ -133,6 +165,9 @@ class BatchReport:
     notes: tuple[str, ...]
     min_confidence: float
     expected: ReviewCost | None
+    n_rows_before: int
+    peak_memory_bytes: int | None
+    summary_file: str | None
     seconds: float
 
 

@@ -197,19 +197,25 @@ def neighbor_lines(neighbors: Sequence[Neighbor]) -> list[str]:
 def batch_lines(report: BatchReport) -> list[str]:
     """Summarise what came of predicting a file."""
     counts = report.counts
-    speed = counts.n_rows / report.seconds if report.seconds else 0.0
+    speed = (counts.n_rows - report.n_rows_before) / report.seconds if report.seconds else 0.0
     statuses = ", ".join(f"{count:,} {status}" for status, count in counts.statuses.items())
     shown = list(counts.labels.items())[:12]
     labels = ", ".join(f"{label_piece(label, 30)} {count:,}" for label, count in shown)
     return [
         (
             f"{counts.n_rows:,} rows: {counts.n_predicted:,} predicted ({statuses or 'none'}), "
-            f"{counts.n_rejected:,} rejected; {report.seconds:.1f} s, {speed:,.0f} rows/s"
+            f"{counts.n_rejected:,} rejected; {report.seconds:.1f} s, {speed:,.0f} rows/s{_memory(report)}"
         ),
+        *([f"{report.n_rows_before:,} of them were there from before"] if report.n_rows_before else []),
         *([f"labels: {labels}"] if labels else []),
         *([_ALL_TO_READ] if report.min_confidence > 1 else _expected_lines(report)),
         *([f"written to {report.output}"] if report.output != "-" else []),
     ]
+
+
+def _memory(report: BatchReport) -> str:
+    """Say how much memory was taken, where that is known."""
+    return "" if report.peak_memory_bytes is None else f", {_megabytes(report.peak_memory_bytes)}"
 
 
 def _expected_lines(report: BatchReport) -> list[str]:

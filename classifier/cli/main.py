@@ -27,7 +27,7 @@ from classifier.cli.upkeep import cache_app, doctor
 from classifier.errors import CacheWarning, ClassifierError, EmptyTextWarning, TrainingDataWarning, UncalibratedWarning
 from classifier.interrupts import interruptible
 
-STOPPED = "stopped; nothing half-written was kept, run the same command again"
+STOPPED = "stopped; run the same command again"
 
 app = typer.Typer(
     help="Train, run and trust a document classifier on your own machine.",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -30,20 +32,11 @@ from classifier.cli.options import (
     review_of,
     settings_of,
 )
-from classifier.cli.output import finish, print_notes, show
+from classifier.cli.output import EXIT_INTERRUPTED, finish, print_notes, say, show
 from classifier.datamodels import ReviewPolicy, Settings
 from classifier.errors import lookup
-from classifier.reports import BatchReport, Columns
-
-FORMATS = ("csv", "jsonl", "parquet")
-_FORMAT_OF_SUFFIX = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".tab": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-}
+from classifier.interrupts import finishing_first
+from classifier.reports import BatchReport, BatchRequest, Columns
 
 
 def predict(
@@ -56,6 +49,16 @@ def predict(
     ] = None,
     embeddings: Vectors = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="Also write the K most probable labels, as JSON.")] = None,
+    n_similar: Annotated[
+        int, typer.Option("--similar", min=0, help="Also write the K nearest training documents, as JSON.")
+    ] = 0,
+    embeddings_out: Annotated[
+        Path | None, typer.Option(help="Also keep the vectors of all rows in this Parquet file.")
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave cells of CSV alone that a spreadsheet would run as formulas.")
+    ] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw unfinished work on this output away.")] = False,
     target_accuracy: TargetAccuracy = None,
     review_budget: ReviewBudget = None,
     min_confidence: MinConfidence = None,
@@ -74,14 +77,28 @@ def predict(
     if (text is None) == (file is None):
         raise typer.BadParameter("give either a FILE or --text")
     if text is not None:
-        if any(value is not None for value in (output, output_format, top_k, embeddings, review_budget)):
-            options = "-o, --format, --top-k, --embeddings and --review-budget"
-            raise typer.BadParameter(f"{options} go with a FILE, not with --text")
+        of_files = (output, output_format, top_k, embeddings, review_budget, embeddings_out)
+        if any(value is not None for value in of_files) or n_similar or raw or restart:
+            raise typer.BadParameter(
+                "-o, --format, --top-k, --similar, --embeddings, --embeddings-out, --raw, --restart and "
+                "--review-budget go with a FILE, not with --text"
+            )
         _predict_text(model, text, settings, review, as_json)
         return
-    columns = Columns(text_column, None, id_column, encoding)
     target = None if output in {None, "-"} else Path(str(output))
-    _predict_file(model, str(file), target, settings, columns, output_format, top_k, review, embeddings, as_json)
+    if target is None and (embeddings_out is not None or restart):
+        raise typer.BadParameter("--embeddings-out and --restart go with an output file: give one with -o")
+    request = BatchRequest(
+        output_format=_chosen_format(output_format, target, str(file), json_rows=as_json and target is None),
+        top_k=top_k,
+        n_similar=n_similar,
+        review=review,
+        embeddings=embeddings,
+        embeddings_out=embeddings_out,
+        raw=raw,
+    )
+    columns = Columns(text_column, None, id_column, encoding)
+    _predict_file(model, str(file), target, settings, request, columns, restart=restart, as_json=as_json)
 
 
 def _predict_text(model: str, text: str, settings: Settings, review: ReviewPolicy, as_json: bool) -> None:
@@ -97,33 +114,37 @@ def _predict_file(
     file: str,
     target: Path | None,
     settings: Settings,
+    request: BatchRequest,
     columns: Columns,
-    output_format: str | None,
-    top_k: int | None,
-    review: ReviewPolicy,
-    embeddings: str | None,
+    *,
+    restart: bool,
     as_json: bool,
 ) -> None:
     """Answer for every row of a file, to `target` or to standard output."""
     from classifier import workflows
+    from classifier.prediction.batch import StoppedError
+    from classifier.prediction.journal import unfinished_folder
 
-    chosen = _chosen_format(output_format, target, file, json_rows=as_json and target is None)
-    if chosen == "parquet" and target is None:
+    if request.output_format == "parquet" and target is None:
         raise typer.BadParameter("Parquet goes to a file: give one with -o")
     buffer = io.StringIO()
-    with input_path(file) as path:
-        report = workflows.predict_file(
-            model,
-            path,
-            target or (buffer if as_json else sys.stdout),
-            settings,
-            output_format=chosen,
-            embeddings=embeddings,
-            columns=columns,
-            top_k=top_k,
-            review=review,
-            progress=sys.stderr.isatty(),
-        )
+    with input_path(file) as path, finishing_first(say) if target else nullcontext() as stop:
+        try:
+            report = workflows.predict_file(
+                model,
+                path,
+                target or (buffer if as_json else sys.stdout),
+                settings,
+                request,
+                columns=columns,
+                restart=restart,
+                progress=sys.stderr.isatty(),
+                stop=stop,
+            )
+        except StoppedError as error:
+            say(f"stopped; what is finished is kept in {unfinished_folder(Path(str(target)))}. To go on:")
+            say(f"  {shlex.join(['classifier', *sys.argv[1:]])}")
+            raise typer.Exit(EXIT_INTERRUPTED) from error
     print_notes(report.notes)
     if as_json:
         _show_batch(report, None if target else buffer.getvalue())
@@ -156,17 +177,20 @@ def similar(
 
 def _chosen_format(asked: str | None, output: Path | None, file: str, *, json_rows: bool) -> str:
     """Choose the format of the output."""
+    from classifier.prediction.formats import COMPRESSIONS, FORMATS, OF_SUFFIX, format_of
+
     if json_rows:
         return "jsonl"
     if asked is not None:
         return lookup({name: name for name in FORMATS}, asked, "output format")
     if output is not None and output.suffix:
-        suffix = output.suffix.lower()
-        if suffix not in _FORMAT_OF_SUFFIX:
-            allowed = ", ".join(_FORMAT_OF_SUFFIX)
-            raise typer.BadParameter(f"files ending in {suffix} are not written: use one of {allowed}, or --format")
-        return _FORMAT_OF_SUFFIX[suffix]
-    by_input = _FORMAT_OF_SUFFIX.get(Path(file).suffix.lower(), "csv")
+        found = format_of(output)
+        if found is None or (found == "parquet" and output.suffix.lower() in COMPRESSIONS):
+            allowed = f"{', '.join(OF_SUFFIX)} (all but the last also with {' or '.join(COMPRESSIONS)})"
+            ending = "".join(output.suffixes[-2:]).lower()
+            raise typer.BadParameter(f"files ending in {ending} are not written: use one of {allowed}, or --format")
+        return found
+    by_input = format_of(Path(file)) or "csv"
     return "csv" if output is None and by_input == "parquet" else by_input
 
 

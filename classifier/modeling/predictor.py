@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
@@ -28,6 +29,31 @@ from classifier.modeling import decisions
 from classifier.modeling.decisions import DEFAULT_MIN_CONFIDENCE
 from classifier.modeling.neighbors import NeighborIndex
 from classifier.modeling.trained import Trained, checked_texts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """Answers to texts, as arrays.
+
+    Attributes
+    ----------
+    given : ndarray of bool, shape (n_documents, n_classes)
+        Which labels each text is given; none where there is nothing to read.
+    proba : ndarray of float64, shape (n_documents, n_classes)
+    confidence : ndarray of float64, shape (n_documents,)
+        0 where there is nothing to read.
+    statuses : list of str
+        ``ok``, ``unsure``, ``out-of-scope`` or ``empty``.
+    similarity : ndarray of float64, shape (n_documents,)
+        Mean similarity to the nearest training documents; nan where it is not measured.
+    """
+
+    given: NDArray[np.bool_]
+    proba: Floats
+    confidence: Floats
+    statuses: list[str]
+    similarity: Floats
+
 
 _NOTHING_TO_READ = Prediction(label="", confidence=0.0, status=STATUS_EMPTY, used_fraction=0.0)
 
@@ -90,8 +116,23 @@ class Predictor(Trained):
             Show a bar on stderr.
         """
         texts = checked_texts(texts)
-        embeddings = self.encode(texts, progress=progress)
-        scores = self._scores(texts, embeddings)
+        found = self.decide(texts, self.encode(texts, progress=progress), min_confidence=min_confidence)
+        rows = zip(
+            found.given,
+            found.proba,
+            found.confidence,
+            found.statuses,
+            self.used_fraction(texts),
+            found.similarity,
+            strict=True,
+        )
+        return [self._answer(*row) if row[3] != STATUS_EMPTY else _NOTHING_TO_READ for row in rows]
+
+    def decide(
+        self, texts: Sequence[str], embeddings: Embeddings, *, min_confidence: float = DEFAULT_MIN_CONFIDENCE
+    ) -> Decided:
+        """Answer texts whose embeddings are known, as arrays; `classify` says the same of each text in words."""
+        scores = self._scores(checked_texts(texts), embeddings)
         proba = self.head_.proba_of(scores)
         rule = decisions.stored_scope(self.facts_)
         similarity = np.full(len(texts), np.nan)
@@ -99,14 +140,16 @@ class Predictor(Trained):
             similarity = nearest_similarity(embeddings, self.embeddings_)
         evidence = scores.max(axis=1, initial=-np.inf).astype(np.float64)
         confidence = proba.max(axis=1, initial=0.0) if self.label_rule_ is None else self.label_rule_.confidence(proba)
-        found = decisions.statuses(confidence, evidence, similarity, min_confidence, rule)
-        rows = zip(
-            self.given_labels(proba), proba, confidence, found, self.used_fraction(texts), similarity, strict=True
+        statuses = decisions.statuses(confidence, evidence, similarity, min_confidence, rule)
+        is_readable = np.asarray(embeddings.any(axis=1))
+        marked = np.where(is_readable, statuses, STATUS_EMPTY)
+        return Decided(
+            given=self.given_labels(proba) & is_readable[:, None],
+            proba=proba,
+            confidence=np.where(is_readable, confidence, 0.0),
+            statuses=[str(status) for status in marked],
+            similarity=similarity,
         )
-        return [
-            self._answer(*row) if is_readable else _NOTHING_TO_READ
-            for row, is_readable in zip(rows, np.asarray(embeddings.any(axis=1)), strict=True)
-        ]
 
     def conformalize(self, texts: Sequence[str], labels: Sequence[str]) -> Self:
         """Let `predict_set` learn from labelled documents that the model was not trained on.
@@ -219,10 +262,20 @@ class Predictor(Trained):
         """
         query = self.encode([text])[0]
         among = None if label is None else self._has_label(label)
+        return self.nearest(query, k, among=among, exclude=self._same_text_rows(text) if exclude_self else ())
+
+    def nearest(
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        *,
+        among: NDArray[np.bool_] | None = None,
+        exclude: Collection[int] = (),
+    ) -> list[Neighbor]:
+        """Return the training documents nearest to a vector, shape (n_dims,); none to a vector of zeros."""
         if not query.any():
             return []
-        n_same = self._same_text_rows(text) if exclude_self else []
-        rows, similarities = self._index.search(query, k, among=among, exclude=n_same)
+        rows, similarities = self._index.search(query, k, among=among, exclude=exclude)
         return [
             Neighbor(document.id, document.text, document.label or "", float(similarity))
             for document, similarity in zip((self.documents_[row] for row in rows), similarities, strict=True)

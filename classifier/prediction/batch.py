@@ -1,25 +1,67 @@
-"""Predict a file as a stream: bounded memory, every row accounted for."""
+"""Predict a file as a stream of blocks: bounded memory, every row accounted for, all hands at work at once."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from classifier.analysis.confidence import Floats
 from classifier.datamodels import STATUS_EMPTY, Prediction, Rejection
+from classifier.embedding.contract import Embeddings
 from classifier.modeling.decisions import DEFAULT_MIN_CONFIDENCE
+from classifier.modeling.label_sets import SEPARATOR
 from classifier.modeling.predictor import Predictor
-from classifier.prediction.writers import RejectionsFile, Writer
-from classifier.reading.documents import DocumentStream, Record
+from classifier.prediction.ahead import reading_ahead
+from classifier.prediction.formats import RowFormat
+from classifier.prediction.outputs import Output
+from classifier.reading.documents import Record
 
-WINDOW_DOCUMENTS = 2048
-WINDOW_CHARACTERS = 8_000_000
+BLOCK_ROWS = 2048
+BLOCK_CHARACTERS = 500_000
+BLOCKS_AHEAD = 2
 ADDED_COLUMNS: tuple[tuple[str, type], ...] = (("predicted_label", str), ("confidence", float), ("status", str))
 TOP_K_COLUMN: tuple[str, type] = ("top_k", str)
+SIMILAR_COLUMN: tuple[str, type] = ("similar", str)
+
+Item = Record | Rejection
+
+
+class StoppedError(KeyboardInterrupt):
+    """Somebody asked to stop; what is finished is safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """What is answered of each row.
+
+    Attributes
+    ----------
+    top_k : int or None
+        Also write that many of the most probable labels, as JSON.
+    n_similar : int
+        Also write that many of the nearest training documents, as JSON.
+    min_confidence : float
+        Answers below it are ``unsure``.
+    """
+
+    top_k: int | None = None
+    n_similar: int = 0
+    min_confidence: float = DEFAULT_MIN_CONFIDENCE
+
+    def added_columns(self) -> list[tuple[str, type]]:
+        """Return names and types of the columns that prediction adds."""
+        more = [(TOP_K_COLUMN, self.top_k), (SIMILAR_COLUMN, self.n_similar)]
+        return [*ADDED_COLUMNS, *(column for column, is_asked in more if is_asked)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,83 +83,205 @@ class BatchCounts:
     statuses: dict[str, int] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, notes: Iterable[Any]) -> BatchCounts:
+        """Add up what was noted of blocks."""
+        statuses: Counter[str] = Counter()
+        labels: Counter[str] = Counter()
+        n_rows = n_rejected = 0
+        for note in notes:
+            n_rows, n_rejected = n_rows + note["n_rows"], n_rejected + note["n_rejected"]
+            statuses.update(note["statuses"])
+            labels.update(note["labels"])
+        ordered = dict(statuses.most_common()), dict(labels.most_common())
+        return cls(n_rows, n_rows - n_rejected, n_rejected, *ordered)
 
-def added_columns(top_k: int | None) -> list[tuple[str, type]]:
-    """Return names and types of the columns that prediction adds."""
-    return [*ADDED_COLUMNS, *([TOP_K_COLUMN] if top_k else [])]
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Answers to a block of texts.
+
+    Attributes
+    ----------
+    cells : list of list
+        Values of the added columns, one list for each text.
+    statuses : list of str
+        One for each text.
+    labels : list of str
+        Every label that was given; an empty string for each readable text without any.
+    """
+
+    cells: list[list[object]]
+    statuses: list[str]
+    labels: list[str]
 
 
-def predict_stream(
-    model: Predictor,
-    stream: DocumentStream,
-    writer: Writer,
-    rejects: RejectionsFile,
-    *,
-    top_k: int | None = None,
-    min_confidence: float = DEFAULT_MIN_CONFIDENCE,
-    progress: bool = False,
-) -> BatchCounts:
-    """Give every row of a stream its answer.
+class Answers(Protocol):
+    """Answers blocks of texts in two steps, so that the second runs beside the first one of the next block."""
+
+    def prepare(self, texts: Sequence[str]) -> Any:
+        """Do what takes long."""
+
+    def answer(self, texts: Sequence[str], prepared: Any) -> Answered:
+        """Do the rest."""
+
+
+class ExactAnswers:
+    """Answers of the whole model.
 
     Parameters
     ----------
     model : Predictor
         Trained.
-    stream : DocumentStream
-        Where rows come from.
-    writer : Writer
-        Takes rows with their answers, in the order of the input.
-    rejects : RejectionsFile
-        Takes rows that cannot be read.
-    top_k : int or None
-        Also write the `top_k` most probable labels, as JSON.
-    min_confidence : float, default=0.5
-        Answers below it are ``unsure``.
-    progress : bool, default=False
-        Show rows, speed and remaining time on stderr.
+    options : BatchOptions
     """
-    statuses: Counter[str] = Counter()
-    labels: Counter[str] = Counter()
-    n_rows = n_rejected = 0
-    with tqdm(total=stream.n_rows, desc="predicting", unit="row", disable=not progress, file=sys.stderr) as bar:
-        for window in _windows(stream):
-            records = [item for item in window if isinstance(item, Record)]
-            for item in window:
-                if isinstance(item, Rejection):
-                    rejects.write(item)
-            texts = [record.document.text for record in records]
-            answers = model.classify(texts, min_confidence=min_confidence) if texts else []
-            for record, answer in zip(records, answers, strict=True):
-                writer.write(record.row, answer_cells(answer, top_k))
-                statuses[answer.status] += 1
-                labels.update(answer.labels or [""] * (answer.status != STATUS_EMPTY))
-            n_rows += len(window)
-            n_rejected += len(window) - len(records)
-            bar.update(len(window))
-    return BatchCounts(
-        n_rows, n_rows - n_rejected, n_rejected, dict(statuses.most_common()), dict(labels.most_common())
-    )
+
+    def __init__(self, model: Predictor, options: BatchOptions) -> None:
+        self._model, self._options = model, options
+        self._names = [str(name) for name in model.classes_]
+
+    def prepare(self, texts: Sequence[str]) -> Embeddings:
+        """Embed texts."""
+        return self._model.encode(texts)
+
+    def answer(self, texts: Sequence[str], prepared: Embeddings) -> Answered:
+        """Decide by embeddings and words."""
+        found = self._model.decide(texts, prepared, min_confidence=self._options.min_confidence)
+        cells, labels = [], []
+        for given, proba, confidence, status, vector in zip(
+            found.given, found.proba, found.confidence, found.statuses, prepared, strict=True
+        ):
+            names = [self._names[code] for code in np.flatnonzero(given)]
+            is_answer = status != STATUS_EMPTY
+            labels += names or [""] * is_answer
+            row: list[object] = [SEPARATOR.join(names), round(float(confidence), 6) if is_answer else None, status]
+            if self._options.top_k:
+                row.append(self._best(proba) if is_answer else "[]")
+            if self._options.n_similar:
+                row.append(self._similar(vector))
+            cells.append(row)
+        return Answered(cells, found.statuses, labels)
+
+    def _best(self, proba: Floats) -> str:
+        """List the most probable labels, as JSON."""
+        order = np.argsort(-proba, kind="stable")[: self._options.top_k]
+        best = [{"label": self._names[code], "confidence": round(float(proba[code]), 6)} for code in order]
+        return json.dumps(best, ensure_ascii=False)
+
+    def _similar(self, vector: NDArray[np.float32]) -> str:
+        """List the nearest training documents, as JSON."""
+        nearest = self._model.nearest(vector, self._options.n_similar)
+        listed = [{"id": one.id, "label": one.label, "similarity": round(one.similarity, 6)} for one in nearest]
+        return json.dumps(listed, ensure_ascii=False)
 
 
-def answer_cells(answer: Prediction, top_k: int | None = None) -> list[object]:
-    """Return the cells of `added_columns` for one answer; confidences are rounded to six digits."""
-    is_answer = answer.status != STATUS_EMPTY
-    values: list[object] = [answer.label, round(answer.confidence, 6) if is_answer else None, answer.status]
-    if top_k:
-        best = [{"label": label, "confidence": round(share, 6)} for label, share in answer.top(top_k)]
-        values.append(json.dumps(best, ensure_ascii=False))
-    return values
+def predict_stream(
+    answers: Answers,
+    stream: Iterable[Item],
+    rows: RowFormat,
+    output: Output,
+    *,
+    n_rows: int | None = None,
+    progress: bool = False,
+    stop: threading.Event | None = None,
+) -> BatchCounts:
+    """Give every row of a stream its answer.
+
+    Parameters
+    ----------
+    answers : Answers
+        What answers texts.
+    stream : iterable of Record or Rejection
+        Where rows come from.
+    rows : RowFormat
+        How they are written.
+    output : Output
+        Takes the blocks; those that it has already are read over.
+    n_rows : int or None
+        How many rows there are, for the bar.
+    progress : bool, default=False
+        Show rows, speed, remaining time and statuses on stderr.
+    stop : threading.Event or None
+        Once it is set, the blocks in hand are finished and nothing more is begun.
+
+    Raises
+    ------
+    StoppedError
+        When it was asked to stop.
+
+    Notes
+    -----
+    Blocks are cut by the input alone, so the result is the same byte for byte wherever a run was interrupted. While
+    one block is embedded, the next ones are read, and the answers of the last ones are written.
+    """
+    noted = list(output.notes)
+    n_done, statuses = len(noted), Counter[str]()
+    pending: deque[Future[dict[str, Any]]] = deque()
+    with (
+        tqdm(total=n_rows, desc="predicting", unit="row", disable=not progress, file=sys.stderr) as bar,
+        ThreadPoolExecutor(1, "writer") as writer,
+        reading_ahead(blocks(stream), BLOCKS_AHEAD) as read,
+    ):
+
+        def show(note: Mapping[str, Any]) -> None:
+            statuses.update(note["statuses"])
+            bar.set_postfix_str(", ".join(f"{count:,} {status}" for status, count in statuses.most_common()), False)
+            bar.update(note["n_rows"])
+
+        def settle(n_left: int) -> None:
+            while len(pending) > n_left:
+                noted.append(pending.popleft().result())
+                show(noted[-1])
+
+        for number, block in enumerate(read):
+            if number < n_done:
+                show(noted[number])
+                continue
+            if stop is not None and stop.is_set():
+                settle(0)
+                raise StoppedError
+            texts = [item.document.text for item in block if isinstance(item, Record)]
+            prepared = answers.prepare(texts) if texts else None
+            settle(BLOCKS_AHEAD - 1)
+            pending.append(writer.submit(_finish_block, answers, block, prepared, rows, output))
+        settle(0)
+    return BatchCounts.of(noted)
 
 
-def _windows(items: Iterable[Record | Rejection]) -> Iterator[list[Record | Rejection]]:
-    """Group a stream into runs bounded in documents and in characters."""
-    window: list[Record | Rejection] = []
+def _finish_block(
+    answers: Answers, block: Sequence[Item], prepared: Any, rows: RowFormat, output: Output
+) -> dict[str, Any]:
+    """Answer a block and write it; return what is noted of it."""
+    records = [item for item in block if isinstance(item, Record)]
+    rejected = [item for item in block if isinstance(item, Rejection)]
+    answered = Answered([], [], [])
+    if records:
+        answered = answers.answer([record.document.text for record in records], prepared)
+    body = rows.block((record.row, cells) for record, cells in zip(records, answered.cells, strict=True))
+    note = {
+        "n_rows": len(block),
+        "n_rejected": len(rejected),
+        "statuses": Counter(answered.statuses),
+        "labels": Counter(answered.labels),
+    }
+    output.write(body, rejected, note, prepared)
+    return note
+
+
+def answer_cells(answer: Prediction) -> list[object]:
+    """Return the cells of `ADDED_COLUMNS` for one answer; confidences are rounded to six digits."""
+    return [answer.label, None if answer.status == STATUS_EMPTY else round(answer.confidence, 6), answer.status]
+
+
+def blocks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Group a stream into runs bounded in rows and in characters; a longer text makes one of its own."""
+    block: list[Item] = []
     n_characters = 0
     for item in items:
-        window.append(item)
+        block.append(item)
         n_characters += len(item.document.text) if isinstance(item, Record) else 0
-        if len(window) >= WINDOW_DOCUMENTS or n_characters >= WINDOW_CHARACTERS:
-            yield window
-            window, n_characters = [], 0
-    if window:
-        yield window
+        if len(block) >= BLOCK_ROWS or n_characters >= BLOCK_CHARACTERS:
+            yield block
+            block, n_characters = [], 0
+    if block:
+        yield block

@@ -73,6 +73,13 @@ class StreamSink:
         else:
             self._stream.write(text)
 
+    def write_bytes(self, content: bytes) -> None:
+        """Append UTF-8."""
+        if self._bytes is not None:
+            self._bytes.write(content)
+        else:
+            self._stream.write(content.decode("utf-8"))
+
     def commit(self) -> None:
         """Hand everything over."""
         (self._bytes or self._stream).flush()

@@ -15,8 +15,8 @@ from pathlib import Path, PurePath
 from classifier.datamodels import Prediction, Rejection
 from classifier.errors import ColumnError, FileProblemError, listing
 from classifier.modeling.predictor import Predictor
-from classifier.prediction.batch import added_columns, answer_cells
-from classifier.prediction.writers import open_writer
+from classifier.prediction.batch import ADDED_COLUMNS, answer_cells
+from classifier.prediction.formats import open_format
 from classifier.reading.columns import choose_columns
 from classifier.reading.documents import DocumentStream, Record, open_table
 from classifier.reading.encodings import find_encoding, text_lines
@@ -115,7 +115,7 @@ def read_table(name: str, content: bytes) -> UploadedTable:
     """
     with _stored(name, content, TABLE_SUFFIX) as path:
         table = open_table(path)
-        taken = [column for column, _ in added_columns(None) if column in table.columns]
+        taken = [column for column, _ in ADDED_COLUMNS if column in table.columns]
         if taken:
             problem = f"it already has {listing(taken)}, which the answers are written to"
             raise FileProblemError(path, problem, "rename that column")
@@ -159,12 +159,9 @@ def answer_table(
 
 def _to_csv(table: Table, records: list[Record], predictions: list[Prediction]) -> bytes:
     """Write rows with their answers, every column of the input unchanged."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "answers.csv"
-        with open_writer(path, "csv", table, added_columns(None)) as writer:
-            for record, answer in zip(records, predictions, strict=True):
-                writer.write(record.row, answer_cells(answer))
-        return path.read_bytes()
+    rows = open_format("csv", Path("answers.csv"), table, ADDED_COLUMNS)
+    answers = zip(records, predictions, strict=True)
+    return rows.begin() + rows.block((record.row, answer_cells(answer)) for record, answer in answers)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from classifier.workflows.auditing import audit
+    from classifier.workflows.batches import predict_file
     from classifier.workflows.comparing import compare
     from classifier.workflows.explaining import explain
     from classifier.workflows.labelled import read_labelled, rejected_path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from classifier.workflows.measuring import evaluate
     from classifier.workflows.models import delete_model, list_models, promote_model, show_model
     from classifier.workflows.opening import load, open_predictor
-    from classifier.workflows.predicting import predict_file, predict_text, similar
+    from classifier.workflows.predicting import predict_text, similar
     from classifier.workflows.reporting import report
     from classifier.workflows.training import train
     from classifier.workflows.upkeep import cache_info, clear_cache, examine, prune_cache
@@ -34,7 +35,7 @@ _HOMES = {
     "list_models": "models",
     "load": "opening",
     "open_predictor": "opening",
-    "predict_file": "predicting",
+    "predict_file": "batches",
     "predict_text": "predicting",
     "promote_model": "models",
     "prune_cache": "upkeep",

@@ -8,7 +8,7 @@ from classifier.datamodels import Document, Rejection
 from classifier.errors import OutputError, TrainingDataError
 from classifier.files import file_sha256
 from classifier.modeling.label_sets import split_labels
-from classifier.prediction.writers import RejectionsFile
+from classifier.prediction.rejections import RejectionsFile
 from classifier.reading.documents import read_documents
 from classifier.reports import Columns, LabelledFile
 

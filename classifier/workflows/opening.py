@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from classifier.datamodels import Settings
+from classifier.files import file_sha256
 from classifier.modeling.predictor import Predictor
+from classifier.storage.bundle import MANIFEST_FILE
 from classifier.storage.registry import Registry
 
 if TYPE_CHECKING:
@@ -55,9 +57,19 @@ def open_predictor(model: str | Path, settings: Settings) -> Predictor:
     return _open(Predictor, model, settings)
 
 
-def _open(kind: type[Model], model: str | Path, settings: Settings) -> Model:
-    """Find the folder that is meant, and open it."""
+def model_checksum(model: str | Path, settings: Settings) -> str:
+    """Return what a model is called, with the SHA-256 of its manifest, which holds those of its other files."""
+    folder = _folder(model, settings)
+    return f"{folder.parent.name}@{folder.name} {file_sha256(folder / MANIFEST_FILE)}"
+
+
+def _folder(model: str | Path, settings: Settings) -> Path:
+    """Find the folder that is meant."""
     text = os.fspath(model)
     is_folder = isinstance(model, Path) or os.sep in text or text in {".", ".."}
-    folder = Path(text) if is_folder else Registry(settings.models_dir).find(text).folder
-    return kind.load(folder, settings.encoder)
+    return Path(text) if is_folder else Registry(settings.models_dir).find(text).folder
+
+
+def _open(kind: type[Model], model: str | Path, settings: Settings) -> Model:
+    """Find the folder that is meant, and open it."""
+    return kind.load(_folder(model, settings), settings.encoder)

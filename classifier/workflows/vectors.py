@@ -15,7 +15,7 @@ from classifier.embedding.embedders import DEFAULT_EMBEDDER, load_embedder
 from classifier.embedding.quantization import RoundedEmbedder, resolve_dtype
 from classifier.embedding.vectors_file import VectorsFile, VectorsWriter, read_contract
 from classifier.errors import UnfittedEmbedderError
-from classifier.prediction.writers import RejectionsFile
+from classifier.prediction.rejections import RejectionsFile
 from classifier.reading.documents import DocumentStream, read_documents
 from classifier.reports import FIND_COLUMNS, Columns, EmbeddingReport
 from classifier.workflows.labelled import rejected_path, require_other_file

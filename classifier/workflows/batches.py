@@ -1,0 +1,220 @@
+"""Answer for every row of a file, whatever happens on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from classifier import __version__
+from classifier.datamodels import Settings
+from classifier.embedding.vectors_file import VectorsWriter
+from classifier.files import file_sha256
+from classifier.memory import peak_memory_bytes
+from classifier.modeling.predictor import Predictor
+from classifier.prediction.batch import (
+    BLOCK_CHARACTERS,
+    BLOCK_ROWS,
+    BatchCounts,
+    BatchOptions,
+    ExactAnswers,
+    blocks,
+    predict_stream,
+)
+from classifier.prediction.formats import RowFormat, open_format
+from classifier.prediction.journal import Journal
+from classifier.prediction.outputs import OUTPUT, REJECTED, VECTORS, JournaledOutput, StreamedOutput, summary_path
+from classifier.prediction.rejections import RejectionsFile
+from classifier.reading.documents import DocumentStream, Record, read_documents
+from classifier.reports import FIND_COLUMNS, BatchReport, BatchRequest, Columns
+from classifier.workflows.labelled import file_name, rejected_path, require_other_file
+from classifier.workflows.opening import model_checksum
+from classifier.workflows.predicting import opened
+from classifier.workflows.vectors import vectors_from
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Everything that one batch needs."""
+
+    model: str | Path
+    classifier: Predictor
+    file: Path
+    stream: DocumentStream
+    target: Path | IO[Any]
+    request: BatchRequest
+    options: BatchOptions
+    rows: RowFormat
+    rejected: Path
+    progress: bool
+    stop: threading.Event | None
+    started: float
+
+    def predict(self, output: JournaledOutput | StreamedOutput) -> BatchCounts:
+        """Answer what is not there yet."""
+        return predict_stream(
+            ExactAnswers(self.classifier, self.options),
+            self.stream,
+            self.rows,
+            output,
+            n_rows=self.stream.n_rows,
+            progress=self.progress,
+            stop=self.stop,
+        )
+
+    def report(self, counts: BatchCounts, n_before: int = 0) -> BatchReport:
+        """Sum up."""
+        is_file = isinstance(self.target, Path)
+        return BatchReport(
+            source=str(self.file),
+            output=str(self.target) if is_file else "-",
+            model=str(self.model),
+            counts=counts,
+            rejected_file=str(self.rejected) if counts.n_rejected else None,
+            notes=self.stream.notes,
+            min_confidence=self.options.min_confidence,
+            expected=self.classifier.review_cost(self.options.min_confidence),
+            n_rows_before=n_before,
+            peak_memory_bytes=peak_memory_bytes(),
+            summary_file=str(summary_path(self.target)) if isinstance(self.target, Path) else None,
+            seconds=time.perf_counter() - self.started,
+        )
+
+    def identity(self, settings: Settings) -> Mapping[str, Any]:
+        """Return what the result depends on, each under the name that a message calls it by."""
+        given, kept = self.request.embeddings, self.request.embeddings_out
+        contract = self.classifier.contract_
+        return {
+            "input": _checksum(self.file),
+            "model": model_checksum(self.model, settings),
+            "text column": self.stream.text_column,
+            "id column": self.stream.id_column,
+            "notes on reading": list(self.stream.notes),
+            "format": self.request.output_format,
+            "raw": self.request.raw,
+            "top-k": self.options.top_k,
+            "similar": self.options.n_similar,
+            "threshold": repr(self.options.min_confidence),
+            "embeddings": None if given is None else file_sha256(Path(given)),
+            "embeddings-out": None if kept is None else str(kept),
+            "engine": [contract.backend, contract.precision],
+            "block": [BLOCK_ROWS, BLOCK_CHARACTERS],
+            "program": __version__,
+        }
+
+
+def predict_file(
+    model: str | Path,
+    file: str | Path,
+    target: Path | IO[Any],
+    settings: Settings,
+    request: BatchRequest,
+    *,
+    columns: Columns = FIND_COLUMNS,
+    restart: bool = False,
+    progress: bool = False,
+    stop: threading.Event | None = None,
+) -> BatchReport:
+    """Give every row of a file its answer, and write all of its columns with it.
+
+    Into a file, the work is safe block by block: whatever ends it, the same call goes on behind the last whole block,
+    and the file appears when everything is there.
+
+    Parameters
+    ----------
+    model : str or Path
+        As for `load`.
+    file : str or Path
+        Documents.
+    target : Path or text stream
+        Where to write.
+    settings : Settings
+        Where models live.
+    request : BatchRequest
+        What is to be written.
+    columns : Columns
+        How to read the file.
+    restart : bool
+        Whether to throw unfinished work on this target away.
+    progress : bool
+        Show a bar on stderr.
+    stop : threading.Event or None
+        Once it is set, the blocks in hand are finished and the rest is left for the next call.
+
+    Raises
+    ------
+    StoppedError
+        When it was asked to stop.
+    UnfinishedRunError
+        When there is unfinished work on this target with other input, model or options.
+    ClassifierError
+        When the model or file cannot be read, or the output cannot be written; an old output stays as it was.
+    """
+    started = time.perf_counter()
+    path = Path(file)
+    stream = read_documents(path, text_column=columns.text, id_column=columns.id, encoding=columns.encoding)
+    rejected = rejected_path(target if isinstance(target, Path) else Path(file_name(path)))
+    written = [rejected, *([summary_path(target)] if isinstance(target, Path) else [])]
+    for other in [*written, *([request.embeddings_out] if request.embeddings_out else [])]:
+        require_other_file(other, path)
+    classifier = opened(model, settings)
+    threshold = classifier.review_threshold(request.review, stream.n_rows)
+    options = BatchOptions(request.top_k, request.n_similar, threshold)
+    rows = open_format(request.output_format, target, stream.table, options.added_columns(), raw=request.raw)
+    with vectors_from(request.embeddings, classifier.contract_) as vectors:
+        classifier.embedder = vectors or classifier.embedder
+        run = _Run(model, classifier, path, stream, target, request, options, rows, rejected, progress, stop, started)
+        if isinstance(target, Path):
+            return _to_file(run, target, settings, restart=restart)
+        return _to_stream(run, target)
+
+
+def _to_file(run: _Run, target: Path, settings: Settings, *, restart: bool) -> BatchReport:
+    """Write to a file by way of a journal."""
+    kept = run.request.embeddings_out
+    names = [OUTPUT, REJECTED, *([VECTORS] if kept else [])]
+    with Journal(target, run.identity(settings), names, restart=restart) as journal:
+        output = JournaledOutput(journal, target, run.rows, run.rejected, keeps_vectors=kept is not None)
+        before = BatchCounts.of(output.notes)
+        if journal.is_finished:
+            return run.report(before, before.n_rows)
+        counts = run.predict(output)
+        if kept is not None:
+            _write_vectors(kept, run, output)
+        report = run.report(counts, before.n_rows)
+        output.finish(asdict(report))
+        return report
+
+
+def _to_stream(run: _Run, target: IO[Any]) -> BatchReport:
+    """Write to a stream, and list rejected rows behind it."""
+    output = StreamedOutput(target, run.rows)
+    counts = run.predict(output)
+    with RejectionsFile(run.rejected) as rejects:
+        for rejection in output.rejected:
+            rejects.write(rejection)
+    return run.report(counts)
+
+
+def _write_vectors(path: Path, run: _Run, output: JournaledOutput) -> None:
+    """Write the vectors that were kept, with ids and checksums of the texts, as one file of vectors."""
+    contract = run.classifier.contract_
+    with VectorsWriter(path, contract) as writer:
+        for block, vectors in zip(blocks(run.stream), output.vectors(contract.dimension), strict=True):
+            documents = [item.document for item in block if isinstance(item, Record)]
+            writer.write([one.id for one in documents], [one.text for one in documents], vectors)
+
+
+def _checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the names, sizes and times of a folder's files."""
+    if path.is_file():
+        return file_sha256(path)
+    digest = hashlib.sha256()
+    for one in sorted(path.rglob("*")):
+        status = one.stat()
+        digest.update(f"{one.relative_to(path)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode(errors="replace"))
+    return digest.hexdigest()
