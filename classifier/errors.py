@@ -11,6 +11,7 @@
     ├── UnknownNameError (KeyError)            a name that is not in a table of names
     │   └── UnknownLabelError                  a label that is described, and that is none of the labels
     ├── OptionError (ValueError)               a number that an option cannot take
+    ├── CascadeError (ValueError)              a model whose words cannot answer alone
     ├── TrainingDataError (ValueError)         documents that no classifier can be trained on
     ├── NotTextError (TypeError)               something else than a list of strings is to be read
     ├── NotFittedError (AttributeError)        a classifier is used before it is trained
@@ -215,6 +216,13 @@ class MultiLabelError(ClassifierError, ValueError):
 
     def __init__(self, wanted: str, remedy: str) -> None:
         super().__init__(f"{wanted} is for models that give each document one label; {remedy}.")
+
+
+class CascadeError(ClassifierError, ValueError):
+    """A model whose words cannot answer alone."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"There is no fast way here: {problem}; {remedy}.")
 
 
 class NotTextError(ClassifierError, TypeError):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classifier.datamodels import Document, ReviewPolicy
+from classifier.errors import CascadeError, OptionError
 
 if TYPE_CHECKING:
     from classifier.analysis.abstention import ReviewCost
+    from classifier.analysis.agreement import Agreement
     from classifier.analysis.evaluation import Evaluation
     from classifier.analysis.multilabel import MultiLabelEvaluation
     from classifier.embedding.cache import CacheInfo
@@ -29,6 +31,7 @@ class Columns:
 
 
 FIND_COLUMNS = Columns()
+DEFAULT_TOLERANCE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,9 @@ class BatchRequest:
         Also keep the vectors of the rows in this Parquet file; goes with a target that is a file.
     raw : bool
         Whether cells of CSV are left as they are even where a spreadsheet would run them.
+    tolerance : float or None
+        Let the words alone answer where they are clear, so that no more than this share of the rows gets another answer
+        than the whole model's; None lets the whole model answer all.
     """
 
     output_format: str = "csv"
@@ -146,6 +152,17 @@ class BatchRequest:
     embeddings: str | Path | None = None
     embeddings_out: Path | None = None
     raw: bool = False
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.tolerance is None:
+            return
+        if not 0 < self.tolerance < 1:
+            raise OptionError("tolerance", self.tolerance, "a share between 0 and 1, such as 0.005")
+        if self.n_similar or self.embeddings_out is not None or self.embeddings is not None:
+            raise CascadeError(
+                "similar documents and vectors need every row embedded", "leave out either those or the fast way"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +170,9 @@ class BatchReport:
     """What came of predicting a file.
 
     Answers below `min_confidence` are unsure; `expected` is what that cost and gave on held-out training documents,
-    None where there were none. `n_rows_before` rows were there from earlier runs that did not end. Wall time and peak
-    memory are those of this process.
+    None where there were none. `n_rows_before` rows were there from earlier runs that did not end. `agreement` says how
+    far answers by words alone are those of the whole model; None where none was asked for. Wall time and peak memory
+    are those of this process.
     """
 
     source: str
@@ -166,9 +184,15 @@ class BatchReport:
     min_confidence: float
     expected: ReviewCost | None
     n_rows_before: int
+    agreement: Agreement | None
     peak_memory_bytes: int | None
     summary_file: str | None
     seconds: float
+
+
+def batch_values(report: BatchReport) -> dict[str, Any]:
+    """Return a report as plain values, ready for JSON."""
+    return asdict(report) | {"agreement": report.agreement and report.agreement.to_dict()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,8 +208,24 @@ def batch_lines(report: BatchReport) -> list[str]:
         ),
         *([f"{report.n_rows_before:,} of them were there from before"] if report.n_rows_before else []),
         *([f"labels: {labels}"] if labels else []),
+        *_agreement_lines(report),
         *([_ALL_TO_READ] if report.min_confidence > 1 else _expected_lines(report)),
         *([f"written to {report.output}"] if report.output != "-" else []),
+    ]
+
+
+def _agreement_lines(report: BatchReport) -> list[str]:
+    """Say what the fast way did, and how far its answers are those of the whole model."""
+    found = report.agreement
+    if found is None:
+        return []
+    low, high = found.interval
+    share = percent(report.counts.n_cheap / max(1, report.counts.n_predicted))
+    checked = f"{found.n_differing:,} of {found.n_audited:,} that were checked differ from the whole model's"
+    promise = "within" if found.is_kept else "NOT within"
+    return [
+        f"{share} answered by their words alone; {checked}: {100 * found.observed:.2f} % of all rows "
+        f"(95 % interval {100 * low:.2f} to {100 * high:.2f}), {promise} the tolerance of {100 * found.tolerance:g} %"
     ]
 
 

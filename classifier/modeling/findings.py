@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from classifier.analysis.abstention import cost_table, risk_coverage
+from classifier.analysis.agreement import agreement_curve
 from classifier.analysis.audit import audit
 from classifier.analysis.confidence import Floats, Ints
 from classifier.analysis.conformal import conformal_thresholds, nonconformity, prediction_sets, set_summary
@@ -16,10 +17,11 @@ from classifier.analysis.evaluation import Evaluation, evaluate, score_answers, 
 from classifier.analysis.issues import Audit
 from classifier.analysis.metric_names import MAJORITY
 from classifier.analysis.multilabel import MultiLabelEvaluation
-from classifier.analysis.scope import fit_scope, leave_out_similarity
+from classifier.analysis.scope import ScopeRule, fit_scope, leave_out_similarity
 from classifier.datamodels import SINGLE_LABEL
 from classifier.embedding.contract import Embeddings
 from classifier.modeling.folds import ALWAYS_IN_TRAINING
+from classifier.modeling.halves import LEXICAL
 from classifier.modeling.held_out import HeldOut
 from classifier.modeling.learning_curve import twice_the_data
 from classifier.modeling.multi_label import MultiLabelFit
@@ -59,7 +61,8 @@ def findings(data: TrainingData, embeddings: Embeddings, fitted: HeadFit, *, see
     y, proba = data.y, fitted.held_out_proba
     measured = fitted.folds != ALWAYS_IN_TRAINING
     audited = audit(data.texts, data.labels, data.classes, embeddings, proba, measured, ids=data.ids)
-    scope = fit_scope(fitted.held_out_evidence, leave_out_similarity(embeddings, np.where(measured, fitted.folds, -1)))
+    similarity = leave_out_similarity(embeddings, np.where(measured, fitted.folds, -1))
+    scope = fit_scope(fitted.held_out_evidence, similarity)
     evaluation = None
     if measured.any():
         labels = [data.labels[row] for row in np.flatnonzero(measured)]
@@ -76,6 +79,7 @@ def findings(data: TrainingData, embeddings: Embeddings, fitted: HeadFit, *, see
         **common_facts(data, fitted, audited, evaluation, held_out),
         "task": SINGLE_LABEL,
         "scope": scope and asdict(scope),
+        "cascade": cascade_facts(fitted, scope, similarity),
         "baselines": baseline_scores(fitted.baselines, embeddings, y, fitted.folds, seed=seed),
         "learning_curve": [asdict(point) for point in fitted.learning_curve],
         "learning_curve_estimate": twice_the_data(fitted.learning_curve),
@@ -165,6 +169,22 @@ def set_facts(proba: Floats, y: Ints, folds: Ints) -> list[dict[str, Any]]:
             sets[own] = prediction_sets(proba[own], thresholds)
         found.append({"confidence_level": level, **asdict(set_summary(sets[measured], y[measured]))})
     return found
+
+
+def cascade_facts(fitted: HeadFit, scope: ScopeRule | None, similarity: Floats) -> dict[str, Any] | None:
+    """Measure how often the words alone answer as the whole head does; None where there are none."""
+    proba = fitted.baselines.get(LEXICAL)
+    rows = fitted.folds != ALWAYS_IN_TRAINING
+    if scope is not None:  # of many documents, similarities are known of some
+        rows &= np.isfinite(similarity)
+    if proba is None or fitted.words_scale is None or not rows.any():
+        return None
+    is_foreign = np.zeros(int(rows.sum()), dtype=np.bool_)
+    if scope is not None:
+        is_foreign = scope.scores(fitted.held_out_evidence[rows], similarity[rows]) < scope.limit
+    answers = fitted.held_out_proba[rows].argmax(axis=1)
+    curve = agreement_curve(proba[rows], answers, is_foreign, scale=fitted.words_scale)
+    return None if curve is None else curve.to_dict()
 
 
 def _scored(name: str, answers: Ints, y: Ints, n_classes: int) -> dict[str, Any]:

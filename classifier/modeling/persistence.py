@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from classifier.analysis.agreement import stored_curve
 from classifier.analysis.model_card import render_card
 from classifier.analysis.scope import BLOCK_ROWS
 from classifier.embedding.contract import EmbeddingContract
@@ -90,6 +91,7 @@ def load(kind: type[Model], folder: Path, options: EncoderOptions | None = None)
     coef, intercept = (np.array(bundle.arrays[name], dtype=np.float32) for name in ("coef", "intercept"))
     try:
         stored_scope(facts)
+        stored_curve(facts)
         lexicon, lexical = _lexical_half(bundle.arrays, n_words, len(labels))
         held_out = _held_out(bundle.arrays)
         rule = stored_label_rule(facts, len(labels))

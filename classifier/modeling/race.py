@@ -64,6 +64,9 @@ class HeadFit:
         How it fares with fewer documents; empty where that was not measured.
     trust : LabelTrust or None
         How far the names of the labels were trusted; None where they were not given.
+    words_scale : float or None
+        What the scores of the head's sparse half are multiplied by to be log-probabilities of their own; None where
+        there is none, or it counts for nothing.
     """
 
     head: LinearHead
@@ -76,6 +79,7 @@ class HeadFit:
     held_out_evidence: Floats
     learning_curve: tuple[LearningPoint, ...] = ()
     trust: LabelTrust | None = None
+    words_scale: float | None = None
 
     @property
     def n_folds(self) -> int:
@@ -224,7 +228,16 @@ def _measured(task: Task, trained: Sequence[Weights], halves: dict[str, Half], l
         baselines={name: task.held_out_proba([half.scores]) for name, half in halves.items()} if task.n_folds else {},
         held_out_evidence=evidence,
         trust=task.trust,
+        words_scale=_words_scale(task, halves, factors),
     )
+
+
+def _words_scale(task: Task, halves: dict[str, Half], factors: Floats) -> float | None:
+    """Find what makes log-probabilities of the sparse half, as it is in the head."""
+    rows = task.held_out
+    if LEXICAL not in halves or not len(rows) or not factors[1]:
+        return None
+    return float(task.factors([halves[LEXICAL].scores[rows]], task.y[rows])[0] / factors[1])
 
 
 def _curve(

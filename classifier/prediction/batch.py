@@ -32,6 +32,7 @@ BLOCKS_AHEAD = 2
 ADDED_COLUMNS: tuple[tuple[str, type], ...] = (("predicted_label", str), ("confidence", float), ("status", str))
 TOP_K_COLUMN: tuple[str, type] = ("top_k", str)
 SIMILAR_COLUMN: tuple[str, type] = ("similar", str)
+BY_COLUMN: tuple[str, type] = ("answered_by", str)
 
 Item = Record | Rejection
 
@@ -52,15 +53,18 @@ class BatchOptions:
         Also write that many of the nearest training documents, as JSON.
     min_confidence : float
         Answers below it are ``unsure``.
+    says_by : bool
+        Also write what answered: ``words`` or ``whole model``.
     """
 
     top_k: int | None = None
     n_similar: int = 0
     min_confidence: float = DEFAULT_MIN_CONFIDENCE
+    says_by: bool = False
 
     def added_columns(self) -> list[tuple[str, type]]:
         """Return names and types of the columns that prediction adds."""
-        more = [(TOP_K_COLUMN, self.top_k), (SIMILAR_COLUMN, self.n_similar)]
+        more = [(TOP_K_COLUMN, self.top_k), (SIMILAR_COLUMN, self.n_similar), (BY_COLUMN, self.says_by)]
         return [*ADDED_COLUMNS, *(column for column, is_asked in more if is_asked)]
 
 
@@ -72,6 +76,8 @@ class BatchCounts:
     ----------
     n_rows, n_predicted, n_rejected : int
         Rows read; rows written with an answer; rows listed as rejected. The first is the sum of the others.
+    n_cheap : int
+        Rows that were answered by their words alone.
     statuses, labels : dict of str to int
         How often each status and each predicted label was given, most frequent first; the empty string stands for
         readable rows that were given none.
@@ -82,19 +88,21 @@ class BatchCounts:
     n_rejected: int
     statuses: dict[str, int] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
+    n_cheap: int = 0
 
     @classmethod
     def of(cls, notes: Iterable[Any]) -> BatchCounts:
         """Add up what was noted of blocks."""
         statuses: Counter[str] = Counter()
         labels: Counter[str] = Counter()
-        n_rows = n_rejected = 0
+        n_rows = n_rejected = n_cheap = 0
         for note in notes:
             n_rows, n_rejected = n_rows + note["n_rows"], n_rejected + note["n_rejected"]
             statuses.update(note["statuses"])
             labels.update(note["labels"])
+            n_cheap += note.get("n_cheap", 0)
         ordered = dict(statuses.most_common()), dict(labels.most_common())
-        return cls(n_rows, n_rows - n_rejected, n_rejected, *ordered)
+        return cls(n_rows, n_rows - n_rejected, n_rejected, *ordered, n_cheap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +117,17 @@ class Answered:
         One for each text.
     labels : list of str
         Every label that was given; an empty string for each readable text without any.
+    note : dict of str to int
+        What else is to be counted.
+    vectors : ndarray of float32, shape (n_documents, n_dims), or None
+        Of the texts, where all were embedded.
     """
 
     cells: list[list[object]]
     statuses: list[str]
     labels: list[str]
+    note: dict[str, int] = field(default_factory=dict)
+    vectors: Embeddings | None = None
 
 
 class Answers(Protocol):
@@ -138,7 +152,7 @@ class ExactAnswers:
 
     def __init__(self, model: Predictor, options: BatchOptions) -> None:
         self._model, self._options = model, options
-        self._names = [str(name) for name in model.classes_]
+        self.names = [str(name) for name in model.classes_]
 
     def prepare(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts."""
@@ -151,21 +165,21 @@ class ExactAnswers:
         for given, proba, confidence, status, vector in zip(
             found.given, found.proba, found.confidence, found.statuses, prepared, strict=True
         ):
-            names = [self._names[code] for code in np.flatnonzero(given)]
+            names = [self.names[code] for code in np.flatnonzero(given)]
             is_answer = status != STATUS_EMPTY
             labels += names or [""] * is_answer
             row: list[object] = [SEPARATOR.join(names), round(float(confidence), 6) if is_answer else None, status]
             if self._options.top_k:
-                row.append(self._best(proba) if is_answer else "[]")
+                row.append(self.best(proba) if is_answer else "[]")
             if self._options.n_similar:
                 row.append(self._similar(vector))
             cells.append(row)
-        return Answered(cells, found.statuses, labels)
+        return Answered(cells, found.statuses, labels, vectors=prepared)
 
-    def _best(self, proba: Floats) -> str:
+    def best(self, proba: Floats) -> str:
         """List the most probable labels, as JSON."""
         order = np.argsort(-proba, kind="stable")[: self._options.top_k]
-        best = [{"label": self._names[code], "confidence": round(float(proba[code]), 6)} for code in order]
+        best = [{"label": self.names[code], "confidence": round(float(proba[code]), 6)} for code in order]
         return json.dumps(best, ensure_ascii=False)
 
     def _similar(self, vector: NDArray[np.float32]) -> str:
@@ -263,8 +277,9 @@ def _finish_block(
         "n_rejected": len(rejected),
         "statuses": Counter(answered.statuses),
         "labels": Counter(answered.labels),
+        **answered.note,
     }
-    output.write(body, rejected, note, prepared)
+    output.write(body, rejected, note, answered.vectors)
     return note
 
 

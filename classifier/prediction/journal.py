@@ -23,7 +23,7 @@ from classifier.prediction.locks import lock_file
 from classifier.prediction.sinks import one_sentence
 
 JOURNAL, FORMAT = "journal", 1
-_HEADER, _BLOCK, _FINISHED = "header", "block", "finished"
+_HEADER, _MEMO, _BLOCK, _FINISHED = "header", "memo", "block", "finished"
 _START_OVER = "start over with --restart"
 
 
@@ -50,6 +50,8 @@ class Journal:
     ----------
     notes : list of dict
         What was noted of each finished block, in order.
+    memo : dict of str to object
+        What was settled before the first block; JSON values only.
     is_finished : bool
         Whether all blocks were there when an earlier run ended, so that files only had to get their names.
 
@@ -69,6 +71,7 @@ class Journal:
         self._identity = {"format": FORMAT, **json.loads(json.dumps(identity))}
         self._names, self._restart = tuple(names), restart
         self.notes: list[dict[str, Any]] = []
+        self.memo: dict[str, Any] = {}
         self.is_finished = False
 
     def __enter__(self) -> Self:
@@ -111,6 +114,12 @@ class Journal:
                     os.fsync(self._open[name])
             self._note({"kind": _BLOCK, "sizes": self._sizes, "sums": self._sums, "note": dict(note)})
             self.notes.append(dict(note))
+
+    def remember(self, memo: Mapping[str, Any]) -> None:
+        """Keep what was settled, for whoever goes on."""
+        with one_sentence(str(self._target)):
+            self._note({"kind": _MEMO, "memo": dict(memo)})
+            self.memo.update(memo)
 
     def path(self, name: str) -> Path:
         """Return where a file of the run is until it gets its own name."""
@@ -160,6 +169,8 @@ class Journal:
         os.lseek(self._journal, size, os.SEEK_SET)
         if entries:
             self._require_same(entries[0])
+        for entry in entries:
+            self.memo.update(entry["memo"] if entry["kind"] == _MEMO else {})
         finished = next((entry for entry in entries if entry["kind"] == _FINISHED), None)
         if finished is not None:
             self.notes = [entry["note"] for entry in entries if entry["kind"] == _BLOCK]

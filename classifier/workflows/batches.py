@@ -6,11 +6,12 @@ import hashlib
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from classifier import __version__
+from classifier.analysis.agreement import Agreement
 from classifier.datamodels import Settings
 from classifier.embedding.vectors_file import VectorsWriter
 from classifier.files import file_sha256
@@ -19,22 +20,26 @@ from classifier.modeling.predictor import Predictor
 from classifier.prediction.batch import (
     BLOCK_CHARACTERS,
     BLOCK_ROWS,
+    Answers,
     BatchCounts,
     BatchOptions,
     ExactAnswers,
     blocks,
     predict_stream,
 )
+from classifier.prediction.cascade import CheapHalf, FastAnswers, settle
 from classifier.prediction.formats import RowFormat, open_format
 from classifier.prediction.journal import Journal
 from classifier.prediction.outputs import OUTPUT, REJECTED, VECTORS, JournaledOutput, StreamedOutput, summary_path
 from classifier.prediction.rejections import RejectionsFile
 from classifier.reading.documents import DocumentStream, Record, read_documents
-from classifier.reports import FIND_COLUMNS, BatchReport, BatchRequest, Columns
+from classifier.reports import FIND_COLUMNS, BatchReport, BatchRequest, Columns, batch_values
 from classifier.workflows.labelled import file_name, rejected_path, require_other_file
 from classifier.workflows.opening import model_checksum
 from classifier.workflows.predicting import opened
 from classifier.workflows.vectors import vectors_from
+
+AGREEMENT = "agreement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,28 @@ class _Run:
     stop: threading.Event | None
     started: float
 
-    def predict(self, output: JournaledOutput | StreamedOutput) -> BatchCounts:
+    def settle(self, remembered: Mapping[str, Any] | None = None) -> Agreement | None:
+        """Find where the words may answer alone; None where the whole model answers all."""
+        if remembered is not None:
+            return Agreement.from_dict(remembered)
+        if self.request.tolerance is None:
+            return None
+        return settle(
+            self.classifier,
+            CheapHalf(self.classifier),
+            self.stream.__iter__,
+            self.stream.n_rows,
+            tolerance=self.request.tolerance,
+            min_confidence=self.options.min_confidence,
+        )
+
+    def predict(self, output: JournaledOutput | StreamedOutput, agreement: Agreement | None) -> BatchCounts:
         """Answer what is not there yet."""
+        answers: Answers = ExactAnswers(self.classifier, self.options)
+        if agreement is not None:
+            answers = FastAnswers(self.classifier, CheapHalf(self.classifier), self.options, agreement.threshold)
         return predict_stream(
-            ExactAnswers(self.classifier, self.options),
+            answers,
             self.stream,
             self.rows,
             output,
@@ -66,7 +89,7 @@ class _Run:
             stop=self.stop,
         )
 
-    def report(self, counts: BatchCounts, n_before: int = 0) -> BatchReport:
+    def report(self, counts: BatchCounts, agreement: Agreement | None, n_before: int = 0) -> BatchReport:
         """Sum up."""
         is_file = isinstance(self.target, Path)
         return BatchReport(
@@ -79,6 +102,7 @@ class _Run:
             min_confidence=self.options.min_confidence,
             expected=self.classifier.review_cost(self.options.min_confidence),
             n_rows_before=n_before,
+            agreement=agreement,
             peak_memory_bytes=peak_memory_bytes(),
             summary_file=str(summary_path(self.target)) if isinstance(self.target, Path) else None,
             seconds=time.perf_counter() - self.started,
@@ -96,6 +120,7 @@ class _Run:
             "notes on reading": list(self.stream.notes),
             "format": self.request.output_format,
             "raw": self.request.raw,
+            "tolerance": self.request.tolerance,
             "top-k": self.options.top_k,
             "similar": self.options.n_similar,
             "threshold": repr(self.options.min_confidence),
@@ -163,7 +188,7 @@ def predict_file(
         require_other_file(other, path)
     classifier = opened(model, settings)
     threshold = classifier.review_threshold(request.review, stream.n_rows)
-    options = BatchOptions(request.top_k, request.n_similar, threshold)
+    options = BatchOptions(request.top_k, request.n_similar, threshold, says_by=request.tolerance is not None)
     rows = open_format(request.output_format, target, stream.table, options.added_columns(), raw=request.raw)
     with vectors_from(request.embeddings, classifier.contract_) as vectors:
         classifier.embedder = vectors or classifier.embedder
@@ -180,24 +205,28 @@ def _to_file(run: _Run, target: Path, settings: Settings, *, restart: bool) -> B
     with Journal(target, run.identity(settings), names, restart=restart) as journal:
         output = JournaledOutput(journal, target, run.rows, run.rejected, keeps_vectors=kept is not None)
         before = BatchCounts.of(output.notes)
+        agreement = run.settle(journal.memo.get(AGREEMENT))
         if journal.is_finished:
-            return run.report(before, before.n_rows)
-        counts = run.predict(output)
+            return run.report(before, agreement, before.n_rows)
+        if agreement is not None and AGREEMENT not in journal.memo:
+            journal.remember({AGREEMENT: agreement.to_dict()})
+        counts = run.predict(output, agreement)
         if kept is not None:
             _write_vectors(kept, run, output)
-        report = run.report(counts, before.n_rows)
-        output.finish(asdict(report))
+        report = run.report(counts, agreement, before.n_rows)
+        output.finish(batch_values(report))
         return report
 
 
 def _to_stream(run: _Run, target: IO[Any]) -> BatchReport:
     """Write to a stream, and list rejected rows behind it."""
     output = StreamedOutput(target, run.rows)
-    counts = run.predict(output)
+    agreement = run.settle()
+    counts = run.predict(output, agreement)
     with RejectionsFile(run.rejected) as rejects:
         for rejection in output.rejected:
             rejects.write(rejection)
-    return run.report(counts)
+    return run.report(counts, agreement)
 
 
 def _write_vectors(path: Path, run: _Run, output: JournaledOutput) -> None:
