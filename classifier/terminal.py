@@ -223,9 +223,10 @@ def _agreement_lines(report: BatchReport) -> list[str]:
     share = percent(report.counts.n_cheap / max(1, report.counts.n_predicted))
     checked = f"{found.n_differing:,} of {found.n_audited:,} that were checked differ from the whole model's"
     promise = "within" if found.is_kept else "NOT within"
+    spread = f"(95 % interval {100 * low:.2f} to {100 * high:.2f})"
     return [
-        f"{share} answered by their words alone; {checked}: {100 * found.observed:.2f} % of all rows "
-        f"(95 % interval {100 * low:.2f} to {100 * high:.2f}), {promise} the tolerance of {100 * found.tolerance:g} %"
+        f"{share} answered by their words alone; {checked}",
+        f"so {100 * found.observed:.2f} % of all rows {spread}, {promise} the tolerance of {100 * found.tolerance:g} %",
     ]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Floats, sigmoid, softmax
 from classifier.embedding.contract import Embeddings
-from classifier.modeling.lexical import SparseRows
+from classifier.modeling.sparse import SparseRows
 
 HEAD_NAMES = ("hybrid", "logistic")
 

@@ -18,10 +18,11 @@ from classifier.modeling.folds import ALWAYS_IN_TRAINING, FOLDS_OF_MANY, MANY_DO
 from classifier.modeling.halves import BOTH, DENSE, INVERSE_REGULARISATION, LEXICAL
 from classifier.modeling.head import LexicalWeights, LinearHead
 from classifier.modeling.label_solvers import fit_logistic_all, fit_margins_all
-from classifier.modeling.lexical import Lexicon, SparseRows, fit_lexicon, restricted
+from classifier.modeling.lexical import Lexicon, fit_lexicon, restricted
 from classifier.modeling.progress import Step, silent
 from classifier.modeling.race import Refit
 from classifier.modeling.solvers import LOGISTIC, SQUARED_HINGE, Weights
+from classifier.modeling.sparse import SparseRows
 from classifier.modeling.workers import in_threads, undisturbed_solvers
 
 LEXICAL_INVERSE_REGULARISATION = (0.1, 0.3, 1.0)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from classifier.analysis.confidence import Floats, Ints
 from classifier.embedding.contract import Embedder, Embeddings
 from classifier.modeling.head import LexicalWeights, LinearHead
-from classifier.modeling.lexical import UNSPACED, Lexicon
+from classifier.modeling.lexical import Lexicon
+from classifier.modeling.terms import UNSPACED
 
 Span = tuple[int, int]
 
