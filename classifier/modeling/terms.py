@@ -55,19 +55,20 @@ class TermCounter:
 
     def _count(self, texts: Sequence[str], *, with_parts: bool) -> SparseRows:
         """Count the terms of a few texts."""
-        words, word_ends = list[int](), list[int]()
+        words, n_words = list[int](), list[int]()
         parts, n_times, n_runs = list[NDArray[np.int64]](), list[int](), list[int]()
         for text in texts:
             plain = _plain(text)
             tokens = _TOKEN.findall(plain)
+            n_before = len(words)
             words += self._numbers(self._words, tokens)
             words += self._numbers(self._words, map(" ".join, pairwise(tokens)))
-            word_ends.append(len(words))
+            n_words.append(len(words) - n_before)
             runs = Counter(_RUN.findall(plain)) if with_parts else Counter[str]()
             parts += map(self._parts_of, runs)
             n_times += runs.values()
             n_runs.append(len(runs))
-        row_of_word = np.repeat(np.arange(len(texts)), np.diff(np.array(word_ends, dtype=np.int64), prepend=0))
+        row_of_word = np.repeat(np.arange(len(texts)), np.array(n_words, dtype=np.int64))
         lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
         row_of_run = np.repeat(np.arange(len(texts)), np.array(n_runs, dtype=np.int64))
         rows = np.concatenate([row_of_word, np.repeat(row_of_run, lengths)])

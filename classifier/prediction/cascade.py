@@ -183,7 +183,9 @@ def settle(
             sample = sample.joined(_audit(model, half, _of_rows(read(), chosen), threshold, min_confidence))
             start = end
         found = sample.agreement(threshold, tolerance)
-        if found.is_kept or not np.isfinite(threshold):
+        if not found.n_audited:
+            break
+        if found.is_kept:
             return found
         threshold = raised(sample.margin, sample.differs, sample.n_looked_at, tolerance)
     return Agreement(float("inf"), tolerance, 0, 0, 0.0)
