@@ -33,6 +33,7 @@ from classifier.cli.options import (
 from classifier.cli.output import finish, print_notes, show
 from classifier.datamodels import ReviewPolicy, Settings
 from classifier.errors import lookup
+from classifier.reading.compression import inner_suffix
 from classifier.reports import BatchReport, Columns
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -166,7 +167,7 @@ def _chosen_format(asked: str | None, output: Path | None, file: str, *, json_ro
             allowed = ", ".join(_FORMAT_OF_SUFFIX)
             raise typer.BadParameter(f"files ending in {suffix} are not written: use one of {allowed}, or --format")
         return _FORMAT_OF_SUFFIX[suffix]
-    by_input = _FORMAT_OF_SUFFIX.get(Path(file).suffix.lower(), "csv")
+    by_input = _FORMAT_OF_SUFFIX.get(inner_suffix(Path(file)), "csv")
     return "csv" if output is None and by_input == "parquet" else by_input
 
 
