@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,7 +31,7 @@ def zstandard(content: bytes) -> bytes:
     return compressed
 
 
-COMPRESS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstandard}
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {".gz": partial(gzip.compress, compresslevel=6), ".zst": zstandard}
 TEXT_READERS = sorted(set(READERS) - {".parquet"})
 CSV = b"text,label\n" + b"".join(b"drink number %d,%s\n" % (n, (b"warm", b"cold")[n % 2]) for n in range(20))
 CHECKED_CSV = (
