@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gzip
 import io
 import json
 import os
@@ -521,11 +522,41 @@ def test_standard_input_of_every_kind() -> None:
         ran = command("predict", "pets", "-", "--format", "csv", "-o", "-", stdin=content)
         assert ran.code == 0, ran.err
         assert [row[0] for row in csv_rows(ran.out)] == ["text", "wags its tail", "purrs"]
+    for content in (json_lines, b"\xef\xbb\xbf" + json_lines, b"text\nwags its tail\npurrs\n"):
+        for packed in (gzip.compress(content), pa.compress(content, codec="zstd", asbytes=True)):
+            assert command("predict", "pets", "-", "--format", "csv", stdin=packed).raw == ran.raw
     ran = command("train", "-", "--embedder", "fake:a", "--json", stdin=PETS_FILE.encode())
     assert ran.json["model"]["name"] == "stdin"
     assert refusal(command("predict", "pets", "-")).endswith(
         "stdin.csv: it is empty; give a file with at least one document."
     )
+    assert refusal(command("predict", "pets", "-", stdin=gzip.compress(json_lines)[:-3])).endswith(
+        "stdin.gz: the gzip archive is damaged or cut short; copy or download it again."
+    )
+    assert refusal(command("predict", "pets", "-", stdin=gzip.compress(buffer.getvalue()))).endswith(
+        "stdin.parquet.gz: a Parquet file is not read from an archive; unpack it first, as Parquet has its own "
+        "compression."
+    )
+
+
+@pytest.mark.usefixtures("pets")
+def test_compressed_files_go_through_every_command(tmp_path: Path) -> None:
+    """A model is named after what is compressed, a list of rejected rows after the file; answers keep the kind."""
+    Path("zoo.csv.gz").write_bytes(gzip.compress(f"{PETS_FILE}ragged\n".encode()))
+    ran = command("train", "zoo.csv.gz", "--embedder", "fake:a", "--json")
+    assert (ran.code, ran.json["model"]["name"], ran.json["rejected_file"]) == (3, "zoo", "zoo.csv.gz.rejected.csv")
+    for arguments in (
+        ("evaluate", "zoo", "zoo.csv.gz"),
+        ("audit", "zoo.csv.gz", "--embedder", "fake:a"),
+        ("embed", "zoo.csv.gz", "-o", tmp_path / "zoo.parquet", "--embedder", "fake:a"),
+        ("predict", "zoo", "zoo.csv.gz"),
+    ):
+        ran = command(*arguments)
+        assert ran.code == 3, ran.err
+        assert "1 rejected row listed in" in ran.err
+    assert [row[:2] for row in csv_rows(ran.out)] == [row[:2] for row in csv_rows(PETS_FILE)]
+    Path("new.jsonl.zst").write_bytes(pa.compress(b'{"text": "purrs", "n": 1.10}\n', codec="zstd", asbytes=True))
+    assert command("predict", "zoo", "new.jsonl.zst").out.startswith('{"text": "purrs", "n": 1.10, "predicted_label":')
 
 
 @pytest.mark.usefixtures("pets")

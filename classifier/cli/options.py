@@ -13,9 +13,12 @@ from typing import Annotated
 import typer
 
 from classifier.datamodels import EncoderOptions, ReviewPolicy, Settings
+from classifier.reading.compression import compression_in, open_bytes
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@VERSION, or the folder of a model.")]
-FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL, Parquet, a folder of .txt, or -.")]
+FileArgument = Annotated[
+    str, typer.Argument(metavar="FILE", help="CSV, TSV or JSONL (also .gz, .zst), Parquet, a folder of .txt, or -.")
+]
 ModelsDir = Annotated[
     Path | None, typer.Option("--models-dir", help="Where models live [CLASSIFIER_MODELS_DIR, then models].")
 ]
@@ -63,7 +66,7 @@ def settings_of(
 
 @contextlib.contextmanager
 def input_path(file: str) -> Iterator[Path]:
-    """Give the path to read; standard input is first copied to a file, as it is read twice."""
+    """Give the path to read; standard input is first copied to a file, as it is read more than once."""
     if file != "-":
         yield Path(file)
         return
@@ -72,6 +75,9 @@ def input_path(file: str) -> Iterator[Path]:
         with path.open("wb") as stream:
             shutil.copyfileobj(sys.stdin.buffer, stream)
         with path.open("rb") as stream:
+            packed = compression_in(stream.read(4)) or ""
+        path = path.rename(path.with_suffix(packed))
+        with open_bytes(path) as stream:
             start = stream.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
         suffix = ".parquet" if start.startswith(b"PAR1") else ".jsonl" if start.startswith(b"{") else ".csv"
-        yield path.rename(path.with_suffix(suffix))
+        yield path.rename(path.with_suffix(suffix + packed))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from classifier.errors import OutputError, lookup
+from classifier.reading.compression import inner_suffix
 from classifier.reading.table import Row, Table
 from classifier.reading.values import to_json, to_text
 
@@ -217,21 +218,13 @@ def open_format(name: str, target: Path | IO[Any], table: Table, added: Added, *
         raise OutputError(shown, "Parquet cannot be written there", "name a file, or choose csv or jsonl")
     if isinstance(target, Path) and target.exists() and Path(table.source).exists() and target.samefile(table.source):
         raise OutputError(shown, "it is the file that is being read", "write to another file")
-    has_tabs = isinstance(target, Path) and plain_suffix(target) in {".tsv", ".tab"}
+    has_tabs = isinstance(target, Path) and inner_suffix(target) in {".tsv", ".tab"}
     return kind(table, added, "\t" if has_tabs else table.delimiter or ",", raw=raw)
 
 
 def format_of(path: Path) -> str | None:
     """Return the format that the name of a file stands for; None where it stands for none."""
-    return OF_SUFFIX.get(plain_suffix(path))
-
-
-def plain_suffix(path: Path) -> str:
-    """Return the ending of a file's name, in lower case, without that of a compression."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
+    return OF_SUFFIX.get(inner_suffix(path))
 
 
 def compress(path: Path) -> Callable[[bytes], bytes]:

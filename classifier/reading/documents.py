@@ -12,6 +12,7 @@ from pathlib import Path
 from classifier.datamodels import Document, Rejection
 from classifier.errors import ClassifierError, FileMissingError, FileProblemError, excerpt, listing
 from classifier.reading.columns import choose_columns
+from classifier.reading.compression import COMPRESSIONS, compression_of, inner_suffix, require_whole
 from classifier.reading.delimited import read_delimited, read_tab_separated
 from classifier.reading.folders import read_folder
 from classifier.reading.jsonlines import read_json_lines
@@ -98,7 +99,8 @@ def open_table(path: str | Path, *, encoding: str | None = None) -> Table:
     Parameters
     ----------
     path : str or Path
-        A file whose ending is among `READERS`, or a folder of ``.txt`` files.
+        A file whose ending is among `READERS`, all but Parquet also compressed (``.csv.gz``, ``.jsonl.zst``), or a
+        folder of ``.txt`` files.
     encoding : str or None
         Name of the encoding; None finds it.
 
@@ -138,7 +140,8 @@ def read_documents(
     Parameters
     ----------
     path : str or Path
-        A file whose ending is among `READERS`, or a folder of ``.txt`` files.
+        A file whose ending is among `READERS`, all but Parquet also compressed (``.csv.gz``, ``.jsonl.zst``), or a
+        folder of ``.txt`` files.
     text_column, label_column, id_column : str or None
         Exact names of columns; None finds them, see `choose_columns`.
     need_labels : bool, default False
@@ -175,10 +178,23 @@ def _reader(path: Path) -> Callable[[Path, str | None], Table]:
         raise FileProblemError(path, "it is neither a file nor a folder", "give a file")
     if not path.stat().st_size:
         raise FileProblemError(path, "it is empty", "give a file with at least one document")
-    suffix = path.suffix.lower()
+    suffix = inner_suffix(path)
     if suffix != ".parquet":
         refuse_binary(path)
+    elif compression_of(path):
+        remedy = "unpack it first, as Parquet has its own compression"
+        raise FileProblemError(path, "a Parquet file is not read from an archive", remedy)
     if suffix not in READERS:
-        ending = f"files ending in {excerpt(suffix)} are not read" if suffix else "its name has no ending"
-        raise FileProblemError(path, ending, f"use one of {listing(READERS)}, or a folder of .txt files")
+        raise _unknown_ending(path)
+    require_whole(path)
     return READERS[suffix]
+
+
+def _unknown_ending(path: Path) -> FileProblemError:
+    """Say which endings are known."""
+    suffix, packed = inner_suffix(path), compression_of(path) or ""
+    problem = f"its name has no ending{packed and f' before {packed}'}"
+    if suffix:
+        problem = f"files ending in {excerpt(suffix + packed)} are not read"
+    behind = f"all but Parquet also with {' or '.join(COMPRESSIONS)} behind"
+    return FileProblemError(path, problem, f"use one of {listing(READERS)} ({behind}), or a folder of .txt files")

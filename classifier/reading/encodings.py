@@ -14,6 +14,7 @@ from pathlib import Path
 
 from classifier.errors import FileProblemError, excerpt
 from classifier.reading.codepages import DOUBLE_BYTE, guess_code_page
+from classifier.reading.compression import open_bytes, open_text
 
 CHUNK_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 20
@@ -104,7 +105,7 @@ def find_encoding(path: Path, requested: str | None = None) -> Encoding:
     """
     if requested is not None:
         return Encoding(_known_codec(path, requested))
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         head = file.read(CHUNK_BYTES)
     for mark, codec in BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
@@ -123,10 +124,10 @@ def text_lines(path: Path, codec: str) -> Iterator[str]:
     Raises
     ------
     FileProblemError
-        When a byte does not fit the codec; names the line.
+        When a byte does not fit the codec; names the line. Also as for `open_bytes`.
     """
     try:
-        with path.open(encoding=codec, newline="") as file:
+        with open_text(path, codec) as file:
             for number, line in enumerate(file):
                 yield line if number else line.removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -138,7 +139,7 @@ def broken_line(path: Path, codec: str) -> int | None:
     """Return the number of the first line that does not fit a codec, or None where all do."""
     decoder = codecs.getincrementaldecoder(codec)()
     line = 1
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         while True:
             chunk = file.read(CHUNK_BYTES)
             try:
@@ -198,7 +199,7 @@ def _legacy_codec(path: Path) -> str:
     """Guess the code page of a file that is not UTF-8, or refuse it as broken or mixed UTF-8."""
     sample = bytearray()
     n_valid = n_broken = 0
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with open_text(path, "utf-8", errors="surrogateescape") as file:
         for line in file:
             if line.isascii():
                 continue

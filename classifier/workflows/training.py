@@ -14,6 +14,7 @@ from classifier.embedding.embedders import DEFAULT_EMBEDDER
 from classifier.errors import MultiLabelError
 from classifier.modeling.model import DocumentClassifier
 from classifier.modeling.training_data import normalise_labels as alike
+from classifier.reading.compression import unpacked_name
 from classifier.reports import FIND_COLUMNS, Columns, LabelledFile, TrainingReport
 from classifier.storage.registry import ModelVersion, Registry
 from classifier.workflows.descriptions import read_descriptions
@@ -180,6 +181,6 @@ def measure_on(model: DocumentClassifier, test: LabelledFile, *, progress: bool 
 
 
 def name_from(path: Path) -> str:
-    """Make a model's name from a file's name."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:64]
+    """Make a model's name from a file's name: ``tickets`` from ``tickets.csv`` and from ``tickets.csv.gz``."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", unpacked_name(path).stem).strip("-._")[:64]
     return name or "model"
