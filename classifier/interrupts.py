@@ -44,7 +44,8 @@ def finishing_first(say: Callable[[str], None]) -> Iterator[threading.Event]:
 
     def finish_first(number: int, frame: FrameType | None) -> None:
         if asked.is_set():
-            _interrupt(number, frame)
+            before = previous[signal.Signals(number)]
+            (before if callable(before) else _interrupt)(number, frame)
         asked.set()
         say("stopping after the block in hand; once more stops at once")
 

@@ -8,8 +8,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, hence before everything else
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
@@ -21,10 +22,16 @@ from numpy.typing import NDArray
 
 from classifier import DocumentClassifier, load_embedder
 from classifier.embedding.contract import Embedder, EmbeddingContract, Embeddings
+from classifier.prediction.batch import BatchCounts, BatchOptions, ExactAnswers, predict_stream
+from classifier.prediction.formats import open_format
+from classifier.prediction.journal import Journal
+from classifier.prediction.outputs import OUTPUT, REJECTED, JournaledOutput, StreamedOutput
+from classifier.reading.documents import Row, Table, read_documents
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
 N_REAL_ROWS = 120
+_MEMORY = Path("/dev/shm")  # noqa: S108 # only a fresh folder inside is used
 
 SMALL_TEXTS = {
     "garden": ["tulips", "a rake", "wet soil", "cut the hedge", "rose bed", "compost heap", "moss", "a watering can"],
@@ -126,6 +133,54 @@ def sealed(manifest: dict[str, object]) -> str:
     return json.dumps(content | {"manifest_sha256": hashlib.sha256(text.encode()).hexdigest()})
 
 
+def write_table(
+    table: Table,
+    target: Path,
+    kind: str,
+    added: Sequence[tuple[str, type]],
+    answer: Sequence[object],
+    *,
+    raw: bool = False,
+    block_rows: int = 1000,
+) -> None:
+    """Write every readable row of a table with the same answer, a block at a time."""
+    rows = open_format(kind, target, table, added, raw=raw)
+    readable = [row for row in table.rows() if isinstance(row, Row)]
+    starts = range(0, len(readable), block_rows)
+    blocks = [rows.block((row, answer) for row in readable[start : start + block_rows]) for start in starts]
+    parts = target.with_name("parts")
+    parts.write_bytes(rows.begin() + b"".join(blocks))
+    if rows.whole(parts, [len(block) for block in blocks], target):
+        parts.unlink()
+    else:
+        parts.replace(target)
+
+
+def predict_into(
+    model: DocumentClassifier,
+    source: Path,
+    target: Any,
+    kind: str,
+    *,
+    options: BatchOptions | None = None,
+    raw: bool = False,
+    text_column: str | None = None,
+    **more: Any,
+) -> BatchCounts:
+    """Predict a whole file into another, or into a text stream; rejected rows are listed in ``TARGET.rejected``."""
+    options = options or BatchOptions()
+    stream = read_documents(source, text_column=text_column)
+    rows = open_format(kind, target, stream.table, options.added_columns(), raw=raw)
+    answers = ExactAnswers(model, options)
+    if not isinstance(target, Path):
+        return predict_stream(answers, stream, rows, StreamedOutput(target, rows), n_rows=stream.n_rows, **more)
+    with Journal(target, {"source": str(source)}, [OUTPUT, REJECTED]) as journal:
+        output = JournaledOutput(journal, target, rows, target.with_suffix(".rejected"))
+        counts = predict_stream(answers, stream, rows, output, n_rows=stream.n_rows, **more)
+        output.finish({"n_rows": counts.n_rows})
+    return counts
+
+
 def pytest_unconfigure() -> None:
     """Remove what the tests shared."""
     shutil.rmtree(os.environ["CLASSIFIER_CACHE_DIR"], ignore_errors=True)
@@ -139,6 +194,13 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
     for name in ("HF_ENDPOINT", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def memory_folder() -> Iterator[Path]:
+    """Make a folder where reaching the disk costs no time, on systems that have one."""
+    with tempfile.TemporaryDirectory(prefix="classifier-tests-", dir=_MEMORY if _MEMORY.is_dir() else None) as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")

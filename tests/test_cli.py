@@ -8,11 +8,13 @@ import gzip
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +50,7 @@ TRAINING_KEYS = {
 }
 BATCH_KEYS = {
     *("source", "output", "model", "counts", "rejected_file", "notes", "min_confidence", "expected", "seconds"),
+    *("n_rows_before", "peak_memory_bytes", "summary_file"),
 }
 COUNT_KEYS = {"n_rows", "n_predicted", "n_rejected", "statuses", "labels"}
 ADDED = ["predicted_label", "confidence", "status"]
@@ -328,36 +331,82 @@ def test_a_process_predicts_from_stdin_to_stdout(shelf: Path) -> None:
     assert "1 empty), 0 rejected" in ran.err
 
 
-def test_ctrl_c_leaves_nothing_half_written(shelf: Path) -> None:
-    """SIGINT during a long run ends it with 130 and one line, and an earlier output stays as it was."""
-    with Path("long.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text"])
-        writer.writerows([f"parcel {number} was left in the rain again " * 20] for number in range(20_000))
-    Path("out.csv").write_text("of last week")
-    arguments = ["predict", "support-part", "long.csv", "-o", "out.csv", "--models-dir", str(shelf)]
-    running = subprocess.Popen(
-        [sys.executable, "-m", "classifier", *arguments],
+@contextlib.contextmanager
+def running(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Run the command line in the background; what is left of it is ended."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "classifier", *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        deadline = time.monotonic() + 120
-        while not list(Path().glob(".classifier-*.part")) and running.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(0.3)
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=120)
+        yield process
     finally:
-        running.kill()
-        running.wait()
-    code = running.returncode if running.returncode >= 0 else 128 - running.returncode  # as a shell counts
-    assert (code, out, err) == (130, "", f"{STOPPED}\n")
+        process.kill()
+        process.wait()
+
+
+def wait_for(process: subprocess.Popen[str], is_there: Callable[[], bool]) -> None:
+    """Wait for something that a process does."""
+    deadline = time.monotonic() + 120
+    while not is_there() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def write_parcels(n_rows: int, n_repeats: int) -> None:
+    """Write many rows to ``long.csv``."""
+    with Path("long.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text"])
+        writer.writerows([f"parcel {number} was left in the rain again " * n_repeats] for number in range(n_rows))
+
+
+def test_ctrl_c_finishes_the_block_in_hand_and_says_how_to_go_on(shelf: Path) -> None:
+    """SIGINT ends a run with 130, keeps what is finished and an earlier output; the same command does the rest."""
+    write_parcels(7_000, 1)
+    Path("out.csv").write_text("of last week")
+    arguments = ["predict", "support-part", "long.csv", "-o", "out.csv", "--models-dir", str(shelf)]
+    journal = Path("out.csv.unfinished/journal")
+    with running(*arguments) as process:
+        wait_for(process, lambda: journal.exists() and b'"kind": "block"' in journal.read_bytes())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines() == [
+        "stopping after the block in hand; once more stops at once",
+        "stopped; what is finished is kept in out.csv.unfinished. To go on:",
+        f"  classifier {shlex.join(arguments)}",
+    ]
     assert Path("out.csv").read_text() == "of last week"
-    assert sorted(path.name for path in Path().iterdir()) == ["long.csv", "out.csv"]
+    assert sorted(path.name for path in Path().iterdir()) == ["long.csv", "out.csv", "out.csv.unfinished"]
+    report = command(*arguments, "--json").json
+    assert 0 < report["n_rows_before"] < report["counts"]["n_rows"] == 7_000
+    assert [row[0] for row in csv_rows(Path("out.csv").read_text())] == [
+        row[0] for row in csv_rows(Path("long.csv").read_text())
+    ]
+    assert sorted(path.name for path in Path().iterdir()) == ["long.csv", "out.csv", "out.csv.summary.json"]
+
+
+def test_a_second_ctrl_c_stops_at_once(shelf: Path) -> None:
+    """Nobody has to wait for a block; an earlier output stays as it was."""
+    write_parcels(20_000, 20)
+    Path("out.csv").write_text("of last week")
+    with running("predict", "support-part", "long.csv", "-o", "out.csv", "--models-dir", shelf) as process:
+        wait_for(process, lambda: Path("out.csv.unfinished").exists())
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    code = process.returncode if process.returncode >= 0 else 128 - process.returncode  # as a shell counts
+    told = "stopping after the block in hand; once more stops at once\n"
+    assert (code, out, said, err) == (130, "", told, f"{STOPPED}\n")
+    assert Path("out.csv").read_text() == "of last week"
+    assert {path.name for path in Path().iterdir()} <= {"long.csv", "out.csv", "out.csv.unfinished"}
 
 
 def test_a_library_that_fails_when_interrupted_is_no_bug(

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from classifier import DocumentClassifier, workflows
 from classifier.datamodels import Document, Neighbor, Prediction, Settings
+from classifier.reports import BatchRequest
 from classifier.storage.registry import Registry
 from classifier.ui import markup, uploads
 from classifier.ui.examples import choose_examples
@@ -262,7 +263,7 @@ def test_a_table_is_answered_as_on_the_command_line(page: AppTest, models_dir: P
 
     (tmp_path / "inbox.csv").write_bytes(content)
     target = tmp_path / "answers.csv"
-    workflows.predict_file("tickets", tmp_path / "inbox.csv", target, Settings(models_dir), output_format="csv")
+    workflows.predict_file("tickets", tmp_path / "inbox.csv", target, Settings(models_dir), BatchRequest())
     model = workflows.load("tickets", models_dir=models_dir)
     steps: list[tuple[int, int]] = []
     answers = uploads.answer_table(

@@ -24,7 +24,7 @@ from classifier.errors import (
     UnknownModelError,
     UnknownNameError,
 )
-from classifier.reports import Columns, TrainingReport
+from classifier.reports import BatchRequest, Columns, TrainingReport
 from classifier.terminal import training_lines
 
 EMBEDDER = "fake:a"
@@ -240,7 +240,7 @@ def test_predictions_of_a_file(shelf: Settings, tmp_path: Path) -> None:
     """The report says where from, where to, by which model and how many; it agrees with single predictions."""
     train(write("garage.csv"), shelf)
     source, target = write("in.csv", [("1", "a flat tyre", "x"), ("2", "", "y")], extra="bad\n"), tmp_path / "out.jsonl"
-    report = workflows.predict_file("garage@1", source, target, shelf, output_format="jsonl", top_k=1)
+    report = workflows.predict_file("garage@1", source, target, shelf, BatchRequest(output_format="jsonl", top_k=1))
     assert (report.source, report.output, report.model) == ("in.csv", str(target), "garage@1")
     counts = report.counts
     assert (counts.n_rows, counts.n_predicted, counts.n_rejected) == (3, 2, 1)
@@ -252,9 +252,9 @@ def test_predictions_of_a_file(shelf: Settings, tmp_path: Path) -> None:
     assert (first["predicted_label"], first["confidence"]) == (answer.label, round(answer.confidence, 6))
     assert (second["predicted_label"], second["status"]) == ("", "empty")
     with pytest.raises(UnknownNameError, match="no output format 'xml'"):
-        workflows.predict_file("garage", source, target, shelf, output_format="xml")
+        workflows.predict_file("garage", source, target, shelf, BatchRequest(output_format="xml"))
     with pytest.raises(OutputError, match="it is the file that is being read"):
-        workflows.predict_file("garage", source, source, shelf, output_format="csv")
+        workflows.predict_file("garage", source, source, shelf, BatchRequest())
 
 
 def test_similar_documents(shelf: Settings) -> None:
@@ -277,7 +277,7 @@ def test_an_unknown_model_gets_the_nearest_name(shelf: Settings) -> None:
     train(file, shelf)
     for verb in (
         lambda: workflows.predict_text("garaeg", "a text", shelf),
-        lambda: workflows.predict_file("garaeg", file, Path("out.csv"), shelf, output_format="csv"),
+        lambda: workflows.predict_file("garaeg", file, Path("out.csv"), shelf, BatchRequest()),
         lambda: workflows.evaluate("garaeg", file, shelf),
         lambda: workflows.similar("garaeg", "a text", shelf),
         lambda: workflows.show_model("garaeg", shelf),

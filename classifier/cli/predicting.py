@@ -152,7 +152,9 @@ def _predict_file(
                 stop=stop,
             )
         except StoppedError as error:
-            say(f"stopped; what is finished is kept in {unfinished_folder(Path(str(target)))}. To go on:")
+            kept = unfinished_folder(Path(str(target)))
+            finished = f"what is finished is kept in {kept}" if kept.exists() else "nothing was finished yet"
+            say(f"stopped; {finished}. To go on:")
             say(f"  {shlex.join(['classifier', *sys.argv[1:]])}")
             raise typer.Exit(EXIT_INTERRUPTED) from error
     print_notes(report.notes)

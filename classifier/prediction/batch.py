@@ -257,15 +257,18 @@ def predict_stream(
             texts = [item.document.text for item in block if isinstance(item, Record)]
             prepared = answers.prepare(texts) if texts else None
             settle(BLOCKS_AHEAD - 1)
-            pending.append(writer.submit(_finish_block, answers, block, prepared, rows, output))
+            before = pending[-1] if pending else None
+            pending.append(writer.submit(_finish_block, answers, block, prepared, rows, output, before))
         settle(0)
     return BatchCounts.of(noted)
 
 
 def _finish_block(
-    answers: Answers, block: Sequence[Item], prepared: Any, rows: RowFormat, output: Output
+    answers: Answers, block: Sequence[Item], prepared: Any, rows: RowFormat, output: Output, before: Future[Any] | None
 ) -> dict[str, Any]:
-    """Answer a block and write it; return what is noted of it."""
+    """Answer a block and write it; return what is noted of it. Where the one before it failed, so does this one."""
+    if before is not None:
+        before.result()
     records = [item for item in block if isinstance(item, Record)]
     rejected = [item for item in block if isinstance(item, Rejection)]
     answered = Answered([], [], [])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from classifier.errors import OutputError
+
+_TAKEN = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
 
 
 def lock_file(path: Path, target: object) -> int:
@@ -27,6 +31,8 @@ def lock_file(path: Path, target: object) -> int:
     ------
     OutputError
         When another process has it.
+    OSError
+        When the folder or the file cannot be made.
     """
     while True:
         path.parent.mkdir(exist_ok=True)
@@ -36,10 +42,16 @@ def lock_file(path: Path, target: object) -> int:
             if not path.parent.parent.is_dir():
                 raise
             continue
+        except OSError:
+            with suppress(OSError):
+                path.parent.rmdir()
+            raise
         try:
             _lock(descriptor)
         except OSError as error:
             os.close(descriptor)
+            if error.errno not in _TAKEN:
+                raise
             problem = "another run is writing it"
             raise OutputError(target, problem, "wait until that has ended, or name another output") from error
         if _is_still_there(descriptor, path):

@@ -69,7 +69,7 @@ class JournaledOutput:
         is_first = not self._journal.notes
         content = (self._rows.begin() if is_first else b"") + body
         contents = {
-            OUTPUT: self._compress(content) if content else b"",
+            OUTPUT: self._compress(content) if content or is_first else b"",  # an empty file is no compressed one
             REJECTED: rejected_lines(rejected, with_header=is_first).encode(),
         }
         if self._keeps_vectors and vectors is not None:
@@ -135,4 +135,4 @@ class StreamedOutput:
 
 def summary_path(target: Path) -> Path:
     """Return where the summary of a batch is written: ``OUT.summary.json``."""
-    return target.with_name(f"{target.name}.summary.json")
+    return target.parent / f"{target.name}.summary.json"

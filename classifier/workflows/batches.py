@@ -52,6 +52,7 @@ class _Run:
     stream: DocumentStream
     target: Path | IO[Any]
     request: BatchRequest
+    columns: Columns
     options: BatchOptions
     rows: RowFormat
     rejected: Path
@@ -117,6 +118,7 @@ class _Run:
             "model": model_checksum(self.model, settings),
             "text column": self.stream.text_column,
             "id column": self.stream.id_column,
+            "encoding": self.columns.encoding,
             "notes on reading": list(self.stream.notes),
             "format": self.request.output_format,
             "raw": self.request.raw,
@@ -192,7 +194,9 @@ def predict_file(
     rows = open_format(request.output_format, target, stream.table, options.added_columns(), raw=request.raw)
     with vectors_from(request.embeddings, classifier.contract_) as vectors:
         classifier.embedder = vectors or classifier.embedder
-        run = _Run(model, classifier, path, stream, target, request, options, rows, rejected, progress, stop, started)
+        run = _Run(
+            model, classifier, path, stream, target, request, columns, options, rows, rejected, progress, stop, started
+        )
         if isinstance(target, Path):
             return _to_file(run, target, settings, restart=restart)
         return _to_stream(run, target)
@@ -239,11 +243,11 @@ def _write_vectors(path: Path, run: _Run, output: JournaledOutput) -> None:
 
 
 def _checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names, sizes and times of a folder's files."""
+    """Return the SHA-256 of a file, or of the names, sizes and times of the text files in a folder."""
     if path.is_file():
         return file_sha256(path)
     digest = hashlib.sha256()
-    for one in sorted(path.rglob("*")):
+    for one in sorted(one for one in path.rglob("*") if one.name.lower().endswith(".txt")):
         status = one.stat()
         digest.update(f"{one.relative_to(path)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode(errors="replace"))
     return digest.hexdigest()

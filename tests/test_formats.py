@@ -1,22 +1,35 @@
-"""Writing: input columns come out unchanged, and a file appears whole or not at all."""
+"""The bytes of rows: input columns come out unchanged in every format, and blocks do not show."""
 
 from __future__ import annotations
 
+import csv
 import datetime
 import decimal
+import gzip
 import io
 import json
-import os
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import write_table
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from classifier.datamodels import Rejection
 from classifier.errors import OutputError, UnknownNameError
-from classifier.prediction.writers import WRITERS, RejectionsFile, open_writer
+from classifier.prediction import formats
+from classifier.prediction.formats import (
+    COMPRESSIONS,
+    FORMATS,
+    OF_SUFFIX,
+    compress,
+    escape_formula,
+    format_of,
+    open_format,
+    unescape_formula,
+)
 from classifier.reading.documents import Row, Table, open_table
 
 ADDED = [("predicted_label", str), ("confidence", float), ("status", str)]
@@ -35,28 +48,21 @@ def rows_of(table: Table) -> list[Row]:
     return [row for row in table.rows() if isinstance(row, Row)]
 
 
-def copy(table: Table, target: Any, format_: str) -> None:
-    """Write every row of a table with the same answer."""
-    with open_writer(target, format_, table, ADDED) as writer:
-        for row in rows_of(table):
-            writer.write(row, ANSWER)
-
-
-def write_and_stop(writer: Any, *what: Any) -> None:
-    """Write once and be interrupted."""
-    writer.write(*what)
-    raise KeyboardInterrupt
+copy = partial(write_table, added=ADDED, answer=ANSWER)
 
 
 def test_csv_to_csv_keeps_cells_and_delimiter(tmp_path: Path) -> None:
-    """Every cell is quoted, and its line ends, spaces, zeros and leading = stay."""
+    """Every cell is quoted, and its line ends, spaces and zeros stay; a leading = as well where that is asked for."""
     source = write(tmp_path, "a.csv", 'text;n\r\n"a\r\nb ""c""";007\r\n=1+1; x \r\n')
-    copy(open_table(source), tmp_path / "out.csv", "csv")
+    copy(open_table(source), tmp_path / "out.csv", "csv", raw=True)
     assert (tmp_path / "out.csv").read_bytes().decode() == (
         '"text";"n";"predicted_label";"confidence";"status"\n'
         '"a\r\nb ""c""";"007";"späm";"0.1";"ok"\n'
         '"=1+1";" x ";"späm";"0.1";"ok"\n'
     )
+    copy(open_table(source), tmp_path / "escaped.csv", "csv")
+    raw, escaped = ((tmp_path / name).read_bytes() for name in ("out.csv", "escaped.csv"))
+    assert escaped == raw.replace(b'"=1+1"', b'"\'=1+1"')
 
 
 def test_jsonl_to_jsonl_keeps_every_byte_of_a_line(tmp_path: Path) -> None:
@@ -159,145 +165,127 @@ def test_a_folder_can_be_written_too(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8"))["id"] == "a.txt"
 
 
-def test_standard_output_takes_text_formats(tmp_path: Path) -> None:
-    """UTF-8 goes out whatever the stream's own encoding; Parquet is refused."""
-    table = open_table(write(tmp_path, "a.csv", "text\nzwölf\n"))
-    raw = io.BytesIO()
-    stream = io.TextIOWrapper(raw, encoding="ascii")
-    copy(table, stream, "csv")
-    assert raw.getvalue().decode().endswith('"zwölf","späm","0.1","ok"\n')
-    text = io.StringIO()
-    copy(table, text, "jsonl")
-    assert json.loads(text.getvalue())["text"] == "zwölf"
-    with pytest.raises(OutputError, match="standard output: Parquet cannot be written there"):
-        copy(table, io.StringIO(), "parquet")
-
-
-@pytest.mark.parametrize("format_", WRITERS)
-def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path: Path, format_: str) -> None:
-    """An interrupted run changes nothing that can be seen."""
-    table = open_table(write(tmp_path, "a.csv", "text\na\nb\n"))
-    target = write(tmp_path, "out", "old")
-    with pytest.raises(KeyboardInterrupt), open_writer(target, format_, table, ADDED) as writer:
-        write_and_stop(writer, rows_of(table)[0], ANSWER)
-    assert target.read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "out"]
-
-
-@pytest.mark.parametrize("format_", WRITERS)
-@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
-def test_a_failing_disk_leaves_the_old_file_and_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str, call: str
-) -> None:
-    """A fault at any step of writing is reported, and cleaned up after."""
-    table = open_table(write(tmp_path, "a.csv", "text\na\n"))
-    target = write(tmp_path, "out", "old")
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    if call == "write":
-        opened = Path.open
-        monkeypatch.setattr(Path, "open", lambda path, *mode, **named: _Full(opened(path, *mode, **named), mode))
-    else:
-        monkeypatch.setattr(os if call == "fsync" else Path, call, fail)
-    with pytest.raises(OutputError, match=r"out: it cannot be written \(No space left on device\); check the folder"):
-        copy(table, target, format_)
-    monkeypatch.undo()
-    assert target.read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "out"]
-
-
-class _Full:
-    """A file on a full disk: reading works, writing does not."""
-
-    closed = False
-
-    def __init__(self, file: Any, mode: tuple[str, ...]) -> None:
-        self._file, self._writes = file, "x" in "".join(mode)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def __enter__(self) -> Any:
-        return self._file
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, _: bytes) -> int:
-        raise OSError(28, "No space left on device")
-
-
 def test_refusals_before_anything_is_written(tmp_path: Path) -> None:
-    """A name clash, the input itself, an unknown format and a bad target touch no file."""
+    """A name clash, the input itself, an unknown format and Parquet for a stream touch no file."""
     source = write(tmp_path, "a.csv", "text,status\na,b\n")
     table = open_table(source)
     with pytest.raises(OutputError, match="already has the column 'status'; rename that column"):
-        open_writer(tmp_path / "out.csv", "csv", table, ADDED)
+        open_format("csv", tmp_path / "out.csv", table, ADDED)
     with pytest.raises(OutputError, match="the file that is being read"):
-        open_writer(source, "csv", table, [])
+        open_format("csv", source, table, [])
     with pytest.raises(UnknownNameError, match="no output format 'xlsx'"):
-        open_writer(tmp_path / "out.xlsx", "xlsx", table, [])
-    with pytest.raises(OutputError, match="cannot be written"), open_writer(tmp_path / "no" / "o", "csv", table, []):
-        pass
-    with pytest.raises(OutputError, match="not a regular file"), open_writer(tmp_path, "csv", table, []):
-        pass
+        open_format("xlsx", tmp_path / "out.xlsx", table, [])
+    with pytest.raises(OutputError, match="standard output: Parquet cannot be written there"):
+        open_format("parquet", io.StringIO(), table, [])
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
 def test_parquet_is_written_in_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory stays bounded, as rows go out in groups."""
-    monkeypatch.setattr("classifier.prediction.writers.ROW_GROUP_ROWS", 10)
+    """Memory stays bounded, as rows go out in groups of whole blocks."""
+    monkeypatch.setattr(formats, "ROW_GROUP_ROWS", 10)
     table = open_table(write(tmp_path, "a.csv", "text\n" + "a\n" * 25))
-    copy(table, tmp_path / "out.parquet", "parquet")
+    copy(table, tmp_path / "out.parquet", "parquet", block_rows=4)
     metadata = pq.read_metadata(tmp_path / "out.parquet")
-    assert (metadata.num_rows, metadata.num_row_groups) == (25, 3)
+    assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [12, 12, 1]
 
 
-def write_rejections(path: Path, rejections: list[Rejection]) -> int:
-    """Write a whole list of rejected rows, and return how many there were."""
-    with RejectionsFile(path) as file:
-        for rejection in rejections:
-            file.write(rejection)
-    return file.n_written
+@pytest.mark.parametrize("kind", FORMATS)
+def test_blocks_do_not_show(tmp_path: Path, kind: str) -> None:
+    """Rows of all types are the same however they are cut into blocks; dictionaries of each block are merged."""
+    source, _ = odd_parquet(tmp_path)
+    for block_rows in (1, 2, 3):
+        copy(open_table(source), tmp_path / f"{block_rows}.{kind}", kind, block_rows=block_rows)
+    first, *others = (tmp_path / f"{block_rows}.{kind}" for block_rows in (3, 2, 1))
+    for other in others:
+        if kind == "parquet":
+            tables = [pq.read_table(path).drop_columns("not a number") for path in (first, other)]
+            assert tables[0].equals(tables[1], check_metadata=True)
+        else:
+            assert other.read_bytes() == first.read_bytes()
 
 
-def test_rejections_are_listed_only_where_there_are_some(tmp_path: Path) -> None:
-    """No rejections make no file, but replace the list of an earlier run."""
-    path = tmp_path / "rejected.csv"
-    assert write_rejections(path, []) == 0
-    assert not path.exists()
-    assert write_rejections(path, [Rejection("a.csv", 3, 'has "too" many\nfields', "x,1")]) == 1
-    assert path.read_text(encoding="utf-8") == '"row","id","reason"\n"3","x,1","has ""too"" many\nfields"\n'
-    with pytest.raises(KeyboardInterrupt), RejectionsFile(path) as file:
-        write_and_stop(file, Rejection("a.csv", 4, "is bad"))
-    assert '"3"' in path.read_text(encoding="utf-8")
-    assert write_rejections(path, []) == 0
-    assert path.read_text(encoding="utf-8") == '"row","id","reason"\n'
-    with pytest.raises(OutputError):
-        write_rejections(tmp_path / "no" / "r.csv", [Rejection("a.csv", 1, "is bad")])
-    assert [entry.name for entry in tmp_path.iterdir()] == ["rejected.csv"]
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_block_without_rows_is_harmless(tmp_path: Path, kind: str) -> None:
+    """A block in which every row was rejected adds nothing."""
+    table = open_table(write(tmp_path, "a.csv", "text\na\nb\n"))
+    rows = open_format(kind, tmp_path / "out", table, ADDED)
+    blocks = [rows.block([]), *(rows.block([(row, ANSWER)]) for row in table.rows() if isinstance(row, Row))]
+    blocks.insert(2, rows.block([]))
+    parts, target = tmp_path / "parts", tmp_path / f"out.{kind}"
+    parts.write_bytes(rows.begin() + b"".join(blocks))
+    found = target if rows.whole(parts, list(map(len, blocks)), target) else parts.rename(target)
+    copy(table, tmp_path / f"expected.{kind}", kind)
+    assert found.read_bytes() == (tmp_path / f"expected.{kind}").read_bytes()
+
+
+@pytest.mark.parametrize("ending", COMPRESSIONS)
+def test_compressed_blocks_make_one_file(tmp_path: Path, ending: str) -> None:
+    """Blocks that are compressed one by one, an empty one among them, are read as one; the time is not in them."""
+    path = tmp_path / f"a{ending}"
+    blocks = [b"first\n", b"", "zweite späte Zeile\n".encode() * 1000]
+    path.write_bytes(b"".join(map(compress(path), blocks)))
+    with pa.input_stream(str(path), compression={".gz": "gzip", ".zst": "zstd"}[ending]) as stream:
+        assert stream.read() == b"".join(blocks)
+    if ending == ".gz":
+        assert gzip.decompress(path.read_bytes()) == b"".join(blocks)
+    assert [compress(path)(block) for block in blocks] == [compress(path)(block) for block in blocks]
+    assert compress(Path("a.csv"))(b"as it is") == b"as it is"
+
+
+def test_names_stand_for_formats() -> None:
+    """The ending counts, in any case, and that of a compression does not."""
+    for suffix, kind in OF_SUFFIX.items():
+        for more in ("", ".GZ", ".zst"):
+            assert format_of(Path(f"a.b{suffix.upper()}{more}")) == kind
+    assert [format_of(Path(name)) for name in ("a", "a.gz", "csv", "a.csv.xz")] == [None] * 4
 
 
 def test_a_tsv_is_written_with_tabs(tmp_path: Path) -> None:
     """A target called .tsv has tabs, whatever separated the input, and can be read again."""
-    source = tmp_path / "in.csv"
-    source.write_text("id,text\n1,hello\n", encoding="utf-8")
-    table = open_table(source)
-    with open_writer(tmp_path / "out.tsv", "csv", table, [("status", str)]) as writer:
-        for row in table.rows():
-            assert isinstance(row, Row)
-            writer.write(row, ["ok"])
-    assert open_table(tmp_path / "out.tsv").columns == ("id", "text", "status")
+    table = open_table(write(tmp_path, "in.csv", "id,text\n1,hello\n"))
+    copy(table, tmp_path / "out.tsv", "csv")
+    assert open_table(tmp_path / "out.tsv").columns == ("id", "text", *(name for name, _ in ADDED))
     assert (tmp_path / "out.tsv").read_text(encoding="utf-8").startswith('"id"\t"text"')
+    packed = open_format("csv", tmp_path / "out.TSV.gz", table, ADDED)
+    assert packed.begin().startswith(b'"id"\t"text"')
 
 
-def test_a_file_keeps_its_permissions(tmp_path: Path) -> None:
-    """A private output stays private when it is written again."""
-    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
-    source.write_text("id,text\n1,hello\n", encoding="utf-8")
-    target.touch(mode=0o600)
-    with open_writer(target, "csv", open_table(source), []):
-        pass
-    assert target.stat().st_mode & 0o777 == 0o600
+LIVE = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "-", "+49 30 1234", "'=1", "''@x")
+INERT = ("", "plain", "'tis", "' =1", "-5", "+1", "-1,234.56", "1e5", "-1E-5", " =1+1", "1-1", "a=b", "''")
+
+
+@pytest.mark.parametrize("cell", LIVE)
+def test_what_a_spreadsheet_would_run_is_escaped(cell: str) -> None:
+    """An apostrophe comes before it, and goes away again."""
+    assert escape_formula(cell) == f"'{cell}"
+    assert unescape_formula(f"'{cell}") == cell
+
+
+@pytest.mark.parametrize("cell", INERT)
+def test_what_a_spreadsheet_would_show_is_left_alone(cell: str) -> None:
+    """Plain numbers with a sign among it, and apostrophes that escape nothing."""
+    assert escape_formula(cell) == unescape_formula(cell) == cell
+
+
+@given(cell=st.text("'=+-@\t\r\n15.,eE a", max_size=8) | st.text(max_size=8))
+@example(cell="'")
+def test_escaping_is_taken_back_exactly(cell: str) -> None:
+    """Whatever a cell holds, it comes back, and no escaped cell begins with what would be run."""
+    escaped = escape_formula(cell)
+    assert unescape_formula(escaped) == cell
+    assert not escaped.startswith(("=", "@", "\t", "\r"))
+
+
+def test_headers_are_escaped_like_cells_and_answers(tmp_path: Path) -> None:
+    """A column or a label can begin with = as well; JSON and raw CSV keep them as they are."""
+    source = write(tmp_path, "a.csv", '=x,text\n@a,"-b"\n')
+    answer = ("=label", 0.5, "ok")
+    for raw in (False, True):
+        write_table(open_table(source), tmp_path / "out.csv", "csv", ADDED, answer, raw=raw)
+        with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as stream:
+            header, row = csv.reader(stream)
+        mark = "" if raw else "'"
+        assert (header[0], *row[:3]) == (f"{mark}=x", f"{mark}@a", f"{mark}-b", f"{mark}=label")
+    write_table(open_table(source), tmp_path / "out.jsonl", "jsonl", ADDED, answer)
+    found = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8"))
+    assert (found["=x"], found["text"], found["predicted_label"]) == ("@a", "-b", "=label")
