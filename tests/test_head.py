@@ -20,7 +20,7 @@ from classifier.modeling.halves import DENSE, INVERSE_REGULARISATION
 from classifier.modeling.head import HEAD_NAMES
 from classifier.modeling.lexical import fit_lexicon
 from classifier.modeling.race import HEADS, HeadFit, fit_hybrid, fit_logistic
-from classifier.modeling.solvers import LOGISTIC, fit_margins
+from classifier.modeling.solvers import LOGISTIC, fit_dense_margins, fit_log_odds, fit_margins
 from classifier.modeling.workers import in_threads
 
 CLASSES = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(
@@ -185,6 +185,20 @@ def test_support_vectors_are_the_same_whatever_other_threads_do() -> None:
     matrix, weights = fit_lexicon(texts, n_classes=8)[1].matrix(), np.ones(len(y))
     alone = fit_margins(matrix, y, weights, 1.0)
     for coef, intercept in in_threads([partial(fit_margins, matrix, y, weights, 1.0) for _ in range(40)]):
+        assert np.array_equal(coef, alone[0])
+        assert np.array_equal(intercept, alone[1])
+
+
+def test_no_other_fit_disturbs_support_vectors() -> None:
+    """Fits that draw no random numbers begin the stream anew as well, and so must wait, too."""
+    texts, y = worded(20, 8)
+    matrix, weights = fit_lexicon(texts, n_classes=8)[1].matrix(), np.ones(len(y))
+    embeddings, _ = clouds([20] * 8)
+    alone = fit_margins(matrix, y, weights, 1.0)
+    jobs = [partial(fit_margins, matrix, y, weights, 1.0) for _ in range(30)]
+    others = [partial(fit_dense_margins, embeddings, y, weights, 1.0), partial(fit_log_odds, matrix, y, weights, 1.0)]
+    mixed = in_threads([job for one in jobs for job in (one, *others)])
+    for coef, intercept in mixed[::3]:
         assert np.array_equal(coef, alone[0])
         assert np.array_equal(intercept, alone[1])
 

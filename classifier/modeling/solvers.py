@@ -78,8 +78,8 @@ def fit_margins(rows: Any, y: Ints, weights: Floats, c: float, *, seed: int = 0)
 
     Notes
     -----
-    LIBLINEAR has one stream of random numbers for all threads of a process. One machine is trained at a time, so that
-    equal seeds give equal weights whatever else the process does.
+    LIBLINEAR has one stream of random numbers for all threads of a process, which every fit begins anew, also one that
+    draws none. One machine is trained at a time, so that equal seeds give equal weights whatever else the process does.
 
     References
     ----------
@@ -98,7 +98,9 @@ def fit_dense_margins(embeddings: Embeddings, y: Ints, weights: Floats, c: float
     """Do the same on dense vectors, directly; the coefficients have shape (n_classes, n_dims)."""
     from sklearn.svm import LinearSVC
 
-    model = LinearSVC(C=c, dual=False, tol=_DIRECT_TOLERANCE).fit(embeddings, y, sample_weight=weights)
+    model = LinearSVC(C=c, dual=False, tol=_DIRECT_TOLERANCE)
+    with _LIBLINEAR:
+        model.fit(embeddings, y, sample_weight=weights)
     coef, intercept = _one_row_per_class(model.coef_, np.atleast_1d(model.intercept_))
     return np.ascontiguousarray(coef, dtype=np.float32), intercept.astype(np.float32)
 
@@ -111,7 +113,8 @@ def fit_log_odds(rows: Any, y: Ints, weights: Floats, c: float, *, seed: int = 0
     model = LogisticRegression(C=c, solver="liblinear", tol=_DIRECT_TOLERANCE)
     found = []
     for label in range(1 if n_classes == 2 else 0, n_classes):
-        model.fit(rows, y == label, sample_weight=weights)
+        with _LIBLINEAR:
+            model.fit(rows, y == label, sample_weight=weights)
         found.append((model.coef_[0], model.intercept_[0]))
     coef, intercept = _one_row_per_class(np.array([row for row, _ in found]), np.array([bias for _, bias in found]))
     return np.ascontiguousarray(coef.T, dtype=np.float32), intercept.astype(np.float32)

@@ -1,4 +1,4 @@
-"""How work is spread over the cores: threads where the work lets go of the interpreter, processes where it does not."""
+"""How work is spread over the cores: threads, or processes for what may run only once in each."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def in_threads(jobs: Sequence[Job]) -> list[Any]:
 def in_processes(jobs: Sequence[Job]) -> list[Any]:
     """Run jobs on all cores, each in a process of its own; results follow `jobs`.
 
-    LIBLINEAR keeps the interpreter to itself while it works, so that threads wait for each other. A process takes about
-    two seconds to begin, which only long jobs are worth. What a job needs is handed over in memory, never by a file.
+    LIBLINEAR has one stream of random numbers for a process, so that its fits wait for each other there. A process
+    takes about two seconds to begin, which only long jobs are worth. What a job needs is handed over in memory, never
+    by a file.
 
     Parameters
     ----------
