@@ -44,6 +44,20 @@ TargetAccuracy = Annotated[
 ReviewBudget = Annotated[
     int | None, typer.Option("--review-budget", min=0, help="How many documents of the file a person can read.")
 ]
+NSimilar = Annotated[
+    int, typer.Option("--similar", min=0, help="Also write the K nearest training documents, as JSON.")
+]
+EmbeddingsOut = Annotated[Path | None, typer.Option(help="Also keep the vectors of all rows in this Parquet file.")]
+Raw = Annotated[bool, typer.Option("--raw", help="Leave cells of CSV alone that a spreadsheet would run as formulas.")]
+Fast = Annotated[
+    bool, typer.Option("--fast", help="Let the words alone answer where they are clear: many times faster.")
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(help="Share of rows whose answer may differ from the whole model's; with --fast [0.005]."),
+]
+Restart = Annotated[bool, typer.Option("--restart", help="Throw unfinished work on this output away.")]
+
 MinConfidence = Annotated[float | None, typer.Option("--min-confidence", help="Answers below it are unsure [0.5].")]
 
 

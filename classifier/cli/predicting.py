@@ -17,15 +17,21 @@ from classifier import terminal
 from classifier.cli.options import (
     AsJson,
     Backend,
+    EmbeddingsOut,
     Encoding,
+    Fast,
     IdColumn,
     MinConfidence,
     ModelArgument,
     ModelsDir,
+    NSimilar,
     Precision,
+    Raw,
+    Restart,
     ReviewBudget,
     TargetAccuracy,
     TextColumn,
+    Tolerance,
     UseCache,
     Vectors,
     input_path,
@@ -49,23 +55,12 @@ def predict(
     ] = None,
     embeddings: Vectors = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="Also write the K most probable labels, as JSON.")] = None,
-    n_similar: Annotated[
-        int, typer.Option("--similar", min=0, help="Also write the K nearest training documents, as JSON.")
-    ] = 0,
-    embeddings_out: Annotated[
-        Path | None, typer.Option(help="Also keep the vectors of all rows in this Parquet file.")
-    ] = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Leave cells of CSV alone that a spreadsheet would run as formulas.")
-    ] = False,
-    fast: Annotated[
-        bool, typer.Option("--fast", help="Let the words alone answer where they are clear: many times faster.")
-    ] = False,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(help="Share of rows whose answer may differ from the whole model's; with --fast [0.005]."),
-    ] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Throw unfinished work on this output away.")] = False,
+    n_similar: NSimilar = 0,
+    embeddings_out: EmbeddingsOut = None,
+    raw: Raw = False,
+    fast: Fast = False,
+    tolerance: Tolerance = None,
+    restart: Restart = False,
     target_accuracy: TargetAccuracy = None,
     review_budget: ReviewBudget = None,
     min_confidence: MinConfidence = None,
@@ -84,19 +79,14 @@ def predict(
     if (text is None) == (file is None):
         raise typer.BadParameter("give either a FILE or --text")
     if text is not None:
-        of_files = (output, output_format, top_k, embeddings, review_budget, embeddings_out)
-        if any(value is not None for value in of_files) or n_similar or raw or restart or fast:
-            raise typer.BadParameter(
-                "-o, --format, --top-k, --similar, --embeddings, --embeddings-out, --raw, --fast, --restart and "
-                "--review-budget go with a FILE, not with --text"
-            )
+        _require_none(
+            output, output_format, top_k, embeddings, review_budget, embeddings_out, n_similar, raw, restart, fast
+        )
         _predict_text(model, text, settings, review, as_json)
         return
     target = None if output in {None, "-"} else Path(str(output))
     if target is None and (embeddings_out is not None or restart):
         raise typer.BadParameter("--embeddings-out and --restart go with an output file: give one with -o")
-    if tolerance is not None and not fast:
-        raise typer.BadParameter("--tolerance goes with --fast")
     request = BatchRequest(
         output_format=_chosen_format(output_format, target, str(file), json_rows=as_json and target is None),
         top_k=top_k,
@@ -105,10 +95,26 @@ def predict(
         embeddings=embeddings,
         embeddings_out=embeddings_out,
         raw=raw,
-        tolerance=(DEFAULT_TOLERANCE if tolerance is None else tolerance) if fast else None,
+        tolerance=_tolerance(tolerance, fast=fast),
     )
     columns = Columns(text_column, None, id_column, encoding)
     _predict_file(model, str(file), target, settings, request, columns, restart=restart, as_json=as_json)
+
+
+def _require_none(*of_files: object) -> None:
+    """Refuse what goes with a file where there is one text."""
+    if any(value is not None and value is not False and value != 0 for value in of_files):
+        raise typer.BadParameter(
+            "-o, --format, --top-k, --similar, --embeddings, --embeddings-out, --raw, --fast, --restart and "
+            "--review-budget go with a FILE, not with --text"
+        )
+
+
+def _tolerance(asked: float | None, *, fast: bool) -> float | None:
+    """Return how many answers of the fast way may differ; None for the exact one."""
+    if asked is not None and not fast:
+        raise typer.BadParameter("--tolerance goes with --fast")
+    return (DEFAULT_TOLERANCE if asked is None else asked) if fast else None
 
 
 def _predict_text(model: str, text: str, settings: Settings, review: ReviewPolicy, as_json: bool) -> None:
