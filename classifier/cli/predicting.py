@@ -79,14 +79,11 @@ def predict(
     if (text is None) == (file is None):
         raise typer.BadParameter("give either a FILE or --text")
     if text is not None:
-        _require_none(
-            output, output_format, top_k, embeddings, review_budget, embeddings_out, n_similar, raw, restart, fast
-        )
+        of_files = (output, output_format, top_k, embeddings, review_budget, embeddings_out)
+        _require_none(*of_files, n_similar, raw, restart, fast)
         _predict_text(model, text, settings, review, as_json)
         return
-    target = None if output in {None, "-"} else Path(str(output))
-    if target is None and (embeddings_out is not None or restart):
-        raise typer.BadParameter("--embeddings-out and --restart go with an output file: give one with -o")
+    target = _target(output, must_be_file=embeddings_out is not None or restart)
     request = BatchRequest(
         output_format=_chosen_format(output_format, target, str(file), json_rows=as_json and target is None),
         top_k=top_k,
@@ -108,6 +105,15 @@ def _require_none(*of_files: object) -> None:
             "-o, --format, --top-k, --similar, --embeddings, --embeddings-out, --raw, --fast, --restart and "
             "--review-budget go with a FILE, not with --text"
         )
+
+
+def _target(output: str | None, *, must_be_file: bool) -> Path | None:
+    """Return the file to write; None for standard output."""
+    if output not in {None, "-"}:
+        return Path(str(output))
+    if must_be_file:
+        raise typer.BadParameter("--embeddings-out and --restart go with an output file: give one with -o")
+    return None
 
 
 def _tolerance(asked: float | None, *, fast: bool) -> float | None:
