@@ -1,0 +1,16 @@
+"""Embed the texts of a file and do nothing else; print the seconds, loading left out."""
+
+import csv
+import sys
+import time
+
+from classifier import load_embedder
+from classifier.datamodels import EncoderOptions
+
+csv.field_size_limit(1 << 30)
+with open(sys.argv[1], encoding="utf-8", newline="") as stream:
+    texts = [row["text"] for row in csv.DictReader(stream)]
+embedder = load_embedder("default", EncoderOptions(use_cache=False))
+started = time.perf_counter()
+embedder.encode(texts)
+print(time.perf_counter() - started)
