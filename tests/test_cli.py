@@ -356,17 +356,17 @@ def wait_for(process: subprocess.Popen[str], is_there: Callable[[], bool]) -> No
         time.sleep(0.01)
 
 
-def write_parcels(n_rows: int, n_repeats: int) -> None:
+def write_parcels(n_rows: int, more: str = "") -> None:
     """Write many rows to ``long.csv``."""
     with Path("long.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text"])
-        writer.writerows([f"parcel {number} was left in the rain again " * n_repeats] for number in range(n_rows))
+        writer.writerows([f"parcel {number}{more}"] for number in range(n_rows))
 
 
 def test_ctrl_c_finishes_the_block_in_hand_and_says_how_to_go_on(shelf: Path) -> None:
     """SIGINT ends a run with 130, keeps what is finished and an earlier output; the same command does the rest."""
-    write_parcels(7_000, 1)
+    write_parcels(7_000)
     Path("out.csv").write_text("of last week")
     arguments = ["predict", "support-part", "long.csv", "-o", "out.csv", "--models-dir", str(shelf)]
     journal = Path("out.csv.unfinished/journal")
@@ -392,7 +392,7 @@ def test_ctrl_c_finishes_the_block_in_hand_and_says_how_to_go_on(shelf: Path) ->
 
 def test_a_second_ctrl_c_stops_at_once(shelf: Path) -> None:
     """Nobody has to wait for a block; an earlier output stays as it was."""
-    write_parcels(20_000, 20)
+    write_parcels(20_000, " was left in the rain again" * 30)
     Path("out.csv").write_text("of last week")
     with running("predict", "support-part", "long.csv", "-o", "out.csv", "--models-dir", shelf) as process:
         wait_for(process, lambda: Path("out.csv.unfinished").exists())
