@@ -15,6 +15,7 @@
     ├── TrainingDataError (ValueError)         documents that no classifier can be trained on
     ├── NotTextError (TypeError)               something else than a list of strings is to be read
     ├── NotFittedError (AttributeError)        a classifier is used before it is trained
+    ├── OptionalDependencyError (ImportError)  a package that is needed is not installed
     ├── EmbedderError (ValueError)
     │   ├── EmbedderNotFoundError (LookupError)
     │   ├── UntrustedEmbedderError             the folder would run code or unpickle
@@ -237,6 +238,18 @@ class NotFittedError(ClassifierError, ValueError, AttributeError):
 
     def __init__(self) -> None:
         super().__init__("This classifier is not trained yet; call fit(texts, labels), or load a saved one.")
+
+
+class OptionalDependencyError(ClassifierError, ImportError):
+    """Something that needs a package which is not installed."""
+
+    def __init__(self, wanted: str, package: str, extra: str | None = None) -> None:
+        self.package, self.extra = package, extra
+        how = f"install the extra {extra} with pip install 'document-classifier[{extra}]'"
+        super().__init__(
+            f"{wanted} needs the package {package}, which is not installed; "
+            f"{how if extra else f'install it with pip install {package}'}."
+        )
 
 
 class EmbedderError(ClassifierError, ValueError):
