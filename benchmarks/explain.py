@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from classifier import DocumentClassifier
-from classifier.analysis.evaluation import wilson_interval
+from classifier.analysis.intervals import wilson_interval
 from classifier.modeling.explain import DeletionEffect, deletion_effect
 from classifier.modeling.occlusion import word_spans
 

@@ -50,9 +50,9 @@ TRAINING_KEYS = {
 }
 BATCH_KEYS = {
     *("source", "output", "model", "counts", "rejected_file", "notes", "min_confidence", "expected", "seconds"),
-    *("n_rows_before", "peak_memory_bytes", "summary_file"),
+    *("n_rows_before", "agreement", "peak_memory_bytes", "summary_file"),
 }
-COUNT_KEYS = {"n_rows", "n_predicted", "n_rejected", "statuses", "labels"}
+COUNT_KEYS = {"n_rows", "n_predicted", "n_rejected", "n_cheap", "statuses", "labels"}
 ADDED = ["predicted_label", "confidence", "status"]
 PETS = "".join(
     f"{number:03},{text},{label}\n"

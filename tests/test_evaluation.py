@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, brier_score_loss, confusion_matrix, f1_score, log_loss
 from sklearn.metrics import precision_recall_fscore_support as precision_recall
 
-from classifier.analysis.evaluation import Evaluation, evaluate, reliability, wilson_interval
+from classifier.analysis.evaluation import Evaluation, evaluate, reliability
+from classifier.analysis.intervals import wilson_interval
 from classifier.analysis.model_card import render_card
 
 CLASSES = ["apple", "pear", "plum", "quince"]

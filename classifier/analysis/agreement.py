@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Floats, Ints
-from classifier.analysis.evaluation import wilson_interval
+from classifier.analysis.intervals import wilson_interval
 
 MOST_POINTS = 200
 AIM = 0.5

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from classifier.analysis.confidence import Floats, Ints
+from classifier.analysis.intervals import wilson_interval
 
 N_BINS = 15
 N_RESAMPLES = 1000
 MOST_MATRIX_LABELS = 300
 MOST_CONFUSED = 1000
 _SMALLEST_PROBABILITY = 1e-12
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,26 +193,6 @@ def score_answers(answers: Ints, truth: Ints, n_classes: int) -> tuple[float, fl
     (0.5, 0.3333333333333333)
     """
     return float((answers == truth).mean()), _macro_f1(_per_class(_confusion(truth, answers, n_classes)))
-
-
-def wilson_interval(n_successes: float, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a proportion; ``(0, 1)`` without any trial.
-
-    References
-    ----------
-    Wilson (1927), https://doi.org/10.1080/01621459.1927.10502953
-
-    Examples
-    --------
-    >>> [round(bound, 3) for bound in wilson_interval(90, 100)]
-    [0.826, 0.945]
-    """
-    if n == 0:
-        return 0.0, 1.0
-    share, spread = n_successes / n, _Z95**2 / n
-    centre = (share + spread / 2) / (1 + spread)
-    half = _Z95 * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    return float(max(0.0, min(share, centre - half))), float(min(1.0, max(share, centre + half)))
 
 
 def reliability(confidence: Floats, correct: NDArray[np.bool_]) -> list[ReliabilityBin]:

@@ -16,8 +16,8 @@ from classifier.analysis.evaluation import (
     ReliabilityBin,
     reliability,
     resampled_interval,
-    wilson_interval,
 )
+from classifier.analysis.intervals import wilson_interval
 from classifier.analysis.label_scales import Bools, fit_label_scales
 
 _PULL_OF_THRESHOLDS = 20.0

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from classifier.analysis.confidence import Ints
-from classifier.analysis.evaluation import wilson_interval
+from classifier.analysis.intervals import wilson_interval
 from classifier.analysis.tradeoffs import Tradeoff, kept_neighbours, neighbour_weights
 from classifier.datamodels import EncoderOptions
 from classifier.embedding.contract import Embedder, Embeddings, HasState, Recipe

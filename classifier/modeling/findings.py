@@ -13,7 +13,8 @@ from classifier.analysis.agreement import agreement_curve
 from classifier.analysis.audit import audit
 from classifier.analysis.confidence import Floats, Ints
 from classifier.analysis.conformal import conformal_thresholds, nonconformity, prediction_sets, set_summary
-from classifier.analysis.evaluation import Evaluation, evaluate, score_answers, wilson_interval
+from classifier.analysis.evaluation import Evaluation, evaluate, score_answers
+from classifier.analysis.intervals import wilson_interval
 from classifier.analysis.issues import Audit
 from classifier.analysis.metric_names import MAJORITY
 from classifier.analysis.multilabel import MultiLabelEvaluation

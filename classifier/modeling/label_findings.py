@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from classifier.analysis.evaluation import wilson_interval
+from classifier.analysis.intervals import wilson_interval
 from classifier.analysis.label_audit import audit_label_sets
 from classifier.analysis.label_scales import Bools, fit_label_scales
 from classifier.analysis.metric_names import MAJORITY_SET

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Ints
-from classifier.analysis.evaluation import wilson_interval
+from classifier.analysis.intervals import wilson_interval
 
 FRACTIONS = (0.25, 0.5, 1.0)
 FEWEST_DOCUMENTS = 100
