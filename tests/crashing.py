@@ -6,6 +6,7 @@ a batch as its argument, it runs that one itself.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import io
 import json
@@ -31,10 +32,9 @@ from classifier.prediction.journal import Journal
 from classifier.reports import BatchRequest
 from classifier.workflows import batches
 
-BLOCK_ROWS = 5
 KILL_BEFORE, KILL_AFTER, KILL_TORN = "kill before", "kill after", "kill torn"
 FAIL_ONCE, FAIL_TORN, FAIL_FROM_THEN_ON = "fail once", "fail torn", "fail from then on"
-TERMINATE, TERMINATE_TWICE = "terminate", "terminate twice"
+TERMINATE, TERMINATE_TWICE, VANISH = "terminate", "terminate twice", "vanish"
 _WATCHED = ("write", "fsync", "ftruncate", "replace", "unlink", "mkdir", "rmdir", "chmod", "open")
 
 
@@ -49,6 +49,8 @@ class Job:
     output_format : str
     embeddings_out : str or None
         Where vectors are kept.
+    block_rows : int
+        How many rows make a block.
     restart : bool
     action : str or None
         What happens at one call to the system.
@@ -60,6 +62,8 @@ class Job:
         How long it waits before it begins.
     n_bytes : int or None
         No file may become longer than this.
+    is_ordinary : bool
+        Whether permissions count, as they do not for root.
     """
 
     model: str
@@ -67,12 +71,14 @@ class Job:
     target: str
     output_format: str = "csv"
     embeddings_out: str | None = None
+    block_rows: int = 5
     restart: bool = False
     action: str | None = None
     at: int = 0
     seconds: float | None = None
     delay_seconds: float = 0.0
     n_bytes: int | None = None
+    is_ordinary: bool = False
 
     def but(self, **changes: Any) -> Job:
         """Return the same batch with some things changed."""
@@ -150,8 +156,9 @@ def run_alone(job: Job) -> Ended:
 class Calls:
     """Watches calls that change files in a folder, as a context manager, and lets one of them go wrong."""
 
-    def __init__(self, folder: str, action: str | None, at: int) -> None:
-        self._folder, self._action, self._at = folder, action, at
+    def __init__(self, job: Job) -> None:
+        self._folder, self._source = Path(job.target).parent, Path(job.source)
+        self._action, self._at = job.action, job.at
         self.made: list[str] = []
         self._lock = threading.Lock()
 
@@ -176,13 +183,11 @@ class Calls:
             is_now = number == self._at or (number > self._at and self._action == FAIL_FROM_THEN_ON)
             if self._action is None or not is_now:
                 return call(*arguments, **named)
+            if self._action in {TERMINATE, TERMINATE_TWICE, VANISH}:
+                self._go_on()
+                return call(*arguments, **named)
             if name == "write" and self._action in {KILL_TORN, FAIL_TORN}:
                 call(arguments[0], arguments[1][: len(arguments[1]) // 2])
-            if self._action in {TERMINATE, TERMINATE_TWICE}:
-                os.kill(os.getpid(), signal.SIGTERM)
-                if self._action == TERMINATE_TWICE:
-                    os.kill(os.getpid(), signal.SIGTERM)
-                return call(*arguments, **named)
             if self._action == KILL_AFTER:
                 call(*arguments, **named)
             if self._action in {KILL_BEFORE, KILL_AFTER, KILL_TORN}:
@@ -190,6 +195,13 @@ class Calls:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         return watched
+
+    def _go_on(self) -> None:
+        """Do what does not keep the call from being made."""
+        if self._action == VANISH:
+            self._source.unlink()
+        for _ in range({TERMINATE: 1, TERMINATE_TWICE: 2}.get(str(self._action), 0)):
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _is_ours(self, what: Any) -> bool:
         """Tell whether a path or a descriptor is that of a file in the folder."""
@@ -218,17 +230,19 @@ class _Held(Journal):
 def _run(job: Job) -> dict[str, Any]:
     """Run one batch in this process."""
     time.sleep(job.delay_seconds)
-    batch.BLOCK_ROWS = BLOCK_ROWS
+    batch.BLOCK_ROWS = job.block_rows
     batches.Journal = _Held  # type: ignore[misc]
     if job.n_bytes is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (job.n_bytes, resource.RLIM_INFINITY))
+    if job.is_ordinary:
+        _obey_permissions()
     target = Path(job.target)
     kept = None if job.embeddings_out is None else Path(job.embeddings_out)
     request = BatchRequest(output_format=job.output_format, embeddings_out=kept)
     settings = Settings(Path("nowhere"), EncoderOptions(use_cache=False))
     ended: dict[str, Any] = {}
-    with Calls(str(target.parent), job.action, job.at) as calls, finishing_first(lambda _: None) as stop:
+    with Calls(job) as calls, finishing_first(lambda _: None) as stop:
         try:
             report = batches.predict_file(
                 Path(job.model), job.source, target, settings, request, restart=job.restart, stop=stop
@@ -237,6 +251,15 @@ def _run(job: Job) -> dict[str, Any]:
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 # the test judges it
             ended = {"error": type(error).__name__, "message": str(error)}
     return {**ended, "calls": calls.made, "held": (_Held.since, _Held.until) if _Held.since else None}
+
+
+def _obey_permissions() -> None:
+    """Take from root what lets it write everywhere, for this thread and those that it starts."""
+    system = ctypes.CDLL(None)
+    header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    system.capget(header, sets)
+    sets[0] &= ~0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+    assert system.capset(header, sets) == 0
 
 
 def _start(job: Job) -> tuple[int, int, float | None]:

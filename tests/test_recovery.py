@@ -3,84 +3,21 @@
 from __future__ import annotations
 
 import csv
-import json
 import random
 import shutil
-import statistics
-import tempfile
-import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from conftest import DATA, SMALL_TEXTS, FakeEmbedder
-from crashing import KILL_AFTER, KILL_BEFORE, KILL_TORN, Crasher, Ended, Job, run_alone
+from conftest import DATA
+from crashing import KILL_AFTER, KILL_BEFORE, KILL_TORN, Crasher, Job, run_alone
+from trials import KINDS, N_GOOD, N_ROWS, Bench, files_of, prepare, require_recovered, require_untouched_or_whole
 
 from classifier import DocumentClassifier
 from classifier.prediction.journal import unfinished_folder
-from classifier.prediction.outputs import summary_path
 
 KILLS = (KILL_BEFORE, KILL_AFTER, KILL_TORN)
-KINDS = {"out.csv": "csv", "out.csv.gz": "csv", "out.jsonl.zst": "jsonl", "out.parquet": "parquet", "kept.csv": "csv"}
-GOOD_ROWS = [
-    *((text, label) for label, texts in SMALL_TEXTS.items() for text in texts),
-    *(("=1+1", "-"), ("", "+"), ('say "hi"\r\n', "'=x"), ("ünï\u2028code", "@a"), (" ", "\t")),
-]
-BAD_ROWS = ["one cell", 'a,b,c,"d"', "1,2,3,4,5"]
-
-
-class Bench(NamedTuple):
-    """What every trial needs, and what it is compared with."""
-
-    folder: Path
-    crasher: Crasher
-    job: Job
-    wanted: dict[str, bytes]
-    calls: tuple[str, ...]
-    seconds: float
-
-    def trial(self, *, has_old: bool) -> Job:
-        """Return the batch in a folder of its own, with or without an older output."""
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
-        target = folder / Path(self.job.target).name
-        if has_old:
-            target.write_text("of last week")
-        kept = self.job.embeddings_out and str(folder / "vectors.parquet")
-        return self.job.but(target=str(target), embeddings_out=kept)
-
-
-def files_of(job: Job) -> dict[str, bytes]:
-    """Return all that a batch left, but for its summary, which tells of times."""
-    folder = Path(job.target).parent
-    summary = summary_path(Path(job.target))
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path != summary}
-
-
-def require_untouched_or_whole(bench: Bench, job: Job) -> None:
-    """Make sure that whatever has the name of the output is the old file or the whole new one."""
-    target = Path(job.target)
-    if target.exists():
-        content = target.read_bytes()
-        assert content in {b"of last week", bench.wanted[target.name]}
-        if content != b"of last week":
-            assert json.loads(summary_path(target).read_bytes())["counts"]["n_rows"] == len(GOOD_ROWS) + len(BAD_ROWS)
-
-
-def require_recovered(bench: Bench, job: Job) -> Ended:
-    """Run again until it is done, and compare every byte with what one run makes."""
-    require_untouched_or_whole(bench, job)
-    [ended] = bench.crasher.run(job.but(action=None, seconds=None))
-    assert ended.is_done, ended.message
-    assert ended.n_rows == len(GOOD_ROWS) + len(BAD_ROWS)
-    found = files_of(job)
-    if job.embeddings_out:  # vectors have a temporary file of their own
-        found = {name: content for name, content in found.items() if not name.startswith(".classifier-")}
-    assert found == bench.wanted
-    assert json.loads(summary_path(Path(job.target)).read_bytes())["counts"]["n_rows"] == ended.n_rows
-    shutil.rmtree(Path(job.target).parent)
-    return ended
 
 
 @pytest.fixture(scope="module")
@@ -92,41 +29,14 @@ def crasher() -> Iterator[Crasher]:
 
 @pytest.fixture(scope="module")
 def folder(memory_folder: Path) -> Path:
-    """Make a folder with a stored model of the fake embedder and an input with a few bad rows."""
-    folder = memory_folder / "recovery"
-    texts = [(text, label) for label, texts in SMALL_TEXTS.items() for text in texts]
-    model = DocumentClassifier(FakeEmbedder(name="fake:a"))
-    model.fit([text for text, _ in texts], [label for _, label in texts]).save(folder / "model" / "1")
-    with (folder / "in.csv").open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, quoting=csv.QUOTE_ALL)
-        writer.writerow(["id", "text", "note"])
-        for number, (text, note) in enumerate(GOOD_ROWS):
-            writer.writerow([f"{number:03}", text, note])
-            if number % 10 == 3:
-                stream.write(BAD_ROWS[number // 10] + "\n")
-    return folder
+    """Make a folder with a stored model and an input with a few bad rows."""
+    return prepare(memory_folder / "recovery")
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def bench(request: pytest.FixtureRequest, folder: Path, crasher: Crasher) -> Bench:
-    """Run once without a fault, in each format, and make sure that this lost nothing."""
-    name: str = request.param
-    whole = folder / f"whole {name}"
-    whole.mkdir()
-    job = Job(str(folder / "model" / "1"), str(folder / "in.csv"), str(whole / name), KINDS[name])
-    if name == "kept.csv":
-        job = job.but(embeddings_out=str(whole / "vectors.parquet"))
-    seconds, calls = [], []
-    for _ in range(3):
-        before = time.perf_counter()
-        [ended] = crasher.run(job)
-        seconds.append(time.perf_counter() - before)
-        assert ended.is_done, ended.message
-        calls.append(ended.calls)
-    assert len(calls[0]) > 60
-    wanted = files_of(job)
-    assert wanted.keys() == {name, f"{name}.rejected.csv"} | ({"vectors.parquet"} if job.embeddings_out else set())
-    return Bench(folder, crasher, job, wanted, tuple(calls[0]), statistics.median(seconds))
+    """Run once without a fault, in each format."""
+    return Bench.of(request.param, folder, crasher)
 
 
 def test_one_run_loses_nothing(folder: Path, crasher: Crasher) -> None:
@@ -134,9 +44,9 @@ def test_one_run_loses_nothing(folder: Path, crasher: Crasher) -> None:
     (folder / "one run").mkdir()
     target = folder / "one run" / "out.csv"
     [ended] = crasher.run(Job(str(folder / "model" / "1"), str(folder / "in.csv"), str(target)))
-    assert (ended.error, ended.n_rows, ended.n_rows_before) == ("", len(GOOD_ROWS) + len(BAD_ROWS), 0)
+    assert (ended.error, ended.n_rows, ended.n_rows_before) == ("", N_ROWS, 0)
     with target.open(encoding="utf-8", newline="") as stream:
-        assert [row[0] for row in csv.reader(stream)] == ["id", *(f"{number:03}" for number in range(len(GOOD_ROWS)))]
+        assert [row[0] for row in csv.reader(stream)] == ["id", *(f"{number:03}" for number in range(N_GOOD))]
     with target.with_name("out.csv.rejected.csv").open(encoding="utf-8", newline="") as stream:
         assert [row[0] for row in csv.reader(stream)] == ["row", "5", "16", "27"]
 
