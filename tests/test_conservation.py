@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import random
+import shutil
+import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pytest
@@ -171,3 +175,98 @@ def test_generated_files_with_bad_rows_account_for_each(
     assert counts.n_rows == len(lines) == counts.n_predicted + counts.n_rejected
     assert rejected_rows(target) == [number for number, (_, good) in enumerate(lines, start=1) if not good]
     assert [row[: len(header)] for row in standard(target)] == [header, *rows]
+
+
+class Generated(NamedTuple):
+    """A file that was made up: its bytes, and what is in them."""
+
+    content: bytes
+    encoding: str
+    delimiter: str
+    n_rows: int
+    bad: list[int]
+
+
+ALPHABETS = (
+    "abc DEF",
+    "0123456789.,eE+-",
+    "äöüßñçøłžőé",
+    "Жяю漢字かなעבاب",
+    "😀👩\u200d🚀e\u0301\u202e",
+    "\"',;|=+-@\t\r\n\\#",
+)
+HEADERS = ("note", "last one", "=sum", 'say "x"', "Größe", "-1", "a, b; c", "label", "\t@x")
+
+
+def generated(choices: random.Random) -> Generated:
+    """Make up a file: any delimiter, encoding, line end and quoting, any cells, ids that repeat, and bad rows."""
+    delimiter, end = choices.choice(",;\t|"), choices.choice(["\n", "\r\n", "\r"])
+    encoding = choices.choice(["utf-8", "utf-8", "utf-8-sig", "utf-16"])
+    always, width = choices.random() < 0.5, choices.randint(2, 5)
+    header = ["id", "text", *choices.sample(HEADERS, width - 2)]
+    lines, bad = [delimiter.join(quoted(cell, always=True) for cell in header)], []
+    n_rows = choices.randint(1, 25)
+    for number in range(1, n_rows + 1):
+        cells = [choices.choice(["7", "007", "1e5", "A-1", ""]), *(cell_of(choices) for _ in header[1:])]
+        is_bad = number > 1 and choices.random() < 0.08
+        if is_bad:
+            bad.append(number)
+            cells = choices.choice([cells[:-1] or [""], [*cells, "one more"], [cells[0] + "x"], cells * 3])
+        lines.append(delimiter.join(quoted(cell, always=always or is_bad) for cell in cells))
+        if is_bad and choices.random() < 0.2:
+            lines[-1] = f'"closed" too early{delimiter}b'
+    content = end.join(lines) + (end if choices.random() < 0.7 else "")
+    return Generated(content.encode(encoding), encoding, delimiter, n_rows, bad)
+
+
+def cell_of(choices: random.Random) -> str:
+    """Make up a cell."""
+    if choices.random() < 0.3:
+        return choices.choice(NASTY_CELLS)
+    alphabet = "".join(choices.sample(ALPHABETS, 2))
+    return "".join(choices.choices(alphabet, k=choices.choice([0, 1, 2, 5, 20, 80])))
+
+
+def predict_generated(model: DocumentClassifier, folder: Path, n_files: int, seed: int) -> tuple[int, int]:
+    """Predict files that are made up, compare both ends by the standard library, and count rows and rejected ones."""
+    choices = random.Random(seed)
+    csv.field_size_limit(LONGEST_CELL)
+    n_rows = n_rejected = 0
+    for number in range(n_files):
+        made = generated(choices)
+        work = Path(tempfile.mkdtemp(dir=folder))
+        source, target = work / "in.csv", work / "out.csv"
+        source.write_bytes(made.content)
+        raw = choices.random() < 0.5
+        counts = predict(model, source, target, raw=raw)
+        told = f"file {number} of seed {seed}"
+        with source.open(encoding=made.encoding, newline="") as stream:
+            header, *before = csv.reader(stream, delimiter=made.delimiter)
+        assert len(before) == made.n_rows, told
+        with target.open(encoding="utf-8", newline="") as stream:
+            after = list(csv.reader(stream, delimiter=made.delimiter, strict=True))
+        if not raw:
+            after = [[unescape_formula(cell) for cell in row] for row in after]
+        good = [row for row_number, row in enumerate(before, start=1) if row_number not in made.bad]
+        assert [row[:-N_ADDED] for row in after] == [header, *good], told
+        assert rejected_rows(target) == made.bad, told
+        assert (counts.n_rows, counts.n_rejected) == (made.n_rows, len(made.bad)), told
+        n_rows, n_rejected = n_rows + counts.n_rows, n_rejected + counts.n_rejected
+        shutil.rmtree(work)
+    return n_rows, n_rejected
+
+
+def test_a_thousand_files_lose_and_change_nothing(folder: Path, small_model: DocumentClassifier) -> None:
+    """No row, id or cell of a thousand files that are made up is lost or changed."""
+    n_rows, n_rejected = predict_generated(small_model, folder, 1_000, seed=0)
+    assert n_rows > 10_000
+    assert n_rejected > 500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 21))
+def test_a_hundred_thousand_files_lose_and_change_nothing(
+    folder: Path, small_model: DocumentClassifier, seed: int
+) -> None:
+    """Nor of as many times five thousand."""
+    predict_generated(small_model, folder, 5_000, seed)

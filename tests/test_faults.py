@@ -135,7 +135,7 @@ def test_somebody_ends_the_process(bench: Bench, action: str) -> None:
             assert files_of(job) == bench.wanted
         n_stopped += not ended.is_done
         require_recovered(bench, job)
-    assert n_stopped >= (1 if action == TERMINATE else 5)
+    assert n_stopped > 0
 
 
 def test_an_input_that_vanishes(bench: Bench, tmp_path: Path) -> None:
