@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,19 @@ class FakeEmbedder:
         digest = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(self._contract.dimension)
         vector = np.frombuffer(digest, dtype=np.uint8) - 127.5
         return vector / np.linalg.norm(vector)
+
+
+class StopAfter(threading.Event):
+    """Somebody who asks to stop after some blocks."""
+
+    def __init__(self, n_blocks: int) -> None:
+        super().__init__()
+        self._n_left = n_blocks
+
+    def is_set(self) -> bool:
+        """Tell whether it is time to stop."""
+        self._n_left -= 1
+        return self._n_left < 0
 
 
 def seal(folder: Path, **changes: object) -> None:

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -160,6 +161,7 @@ class Calls:
         self._folder, self._source = Path(job.target).parent, Path(job.source)
         self._action, self._at = job.action, job.at
         self.made: list[str] = []
+        self._kept: Any = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -189,7 +191,8 @@ class Calls:
             if name == "write" and self._action in {KILL_TORN, FAIL_TORN}:
                 call(arguments[0], arguments[1][: len(arguments[1]) // 2])
             if self._action == KILL_AFTER:
-                call(*arguments, **named)
+                with suppress(OSError):
+                    self._kept = call(*arguments, **named)
             if self._action in {KILL_BEFORE, KILL_AFTER, KILL_TORN}:
                 os.kill(os.getpid(), signal.SIGKILL)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

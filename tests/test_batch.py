@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import DATA, FakeEmbedder, predict_into
+from conftest import DATA, FakeEmbedder, StopAfter, predict_into
 
 from classifier import DocumentClassifier
 from classifier.datamodels import Prediction, Rejection
@@ -239,19 +238,6 @@ def test_a_stopped_run_is_gone_on_with(
     assert counts == predict_into(small_model, DATA / "inbox.csv", tmp_path / "whole.csv", "csv")
     assert target.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert not unfinished_folder(target).exists()
-
-
-class StopAfter(threading.Event):
-    """Somebody who asks to stop after some blocks."""
-
-    def __init__(self, n_blocks: int) -> None:
-        super().__init__()
-        self._n_left = n_blocks
-
-    def is_set(self) -> bool:
-        """Tell whether it is time to stop."""
-        self._n_left -= 1
-        return self._n_left < 0
 
 
 @pytest.mark.parametrize("fails", ["answer", "write"])

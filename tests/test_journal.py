@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from classifier.errors import OutputError, UnfinishedRunError
-from classifier.prediction import locks
 from classifier.prediction.journal import JOURNAL, Journal, unfinished_folder
 
 BLOCKS = [b"first\n", b"", b"third, a longer one\n", b"fourth\n"]
@@ -356,37 +355,6 @@ def in_another_process(target: Path) -> str:
     done = subprocess.run([sys.executable, "-c", script, str(target)], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip()
-
-
-def test_a_lock_on_a_file_that_was_removed_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the owner removes its folder between opening and locking, the next one begins with a new file."""
-    path = tmp_path / "work" / "journal"
-    lock, removed = locks._lock, []
-
-    def lock_late(descriptor: int) -> None:
-        if not removed:
-            removed.append(path.read_bytes())
-            path.unlink()
-            path.parent.rmdir()
-        lock(descriptor)
-
-    monkeypatch.setattr(locks, "_lock", lock_late)
-    descriptor = locks.lock_file(path, "out")
-    try:
-        assert os.path.samestat(os.fstat(descriptor), path.stat())
-    finally:
-        os.close(descriptor)
-
-
-def test_a_system_without_locks_is_told_as_it_is(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock that cannot be had at all is no other run."""
-
-    def fail(_: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(locks, "_lock", fail)
-    with pytest.raises(OutputError, match="No locks available"):
-        finish(target)
 
 
 def test_no_block_follows_one_that_failed(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from classifier import __version__
 from classifier.analysis.agreement import Agreement
 from classifier.datamodels import Settings
 from classifier.embedding.vectors_file import VectorsWriter
+from classifier.errors import OutputError
 from classifier.files import file_sha256
 from classifier.memory import peak_memory_bytes
 from classifier.modeling.predictor import Predictor
@@ -185,9 +187,7 @@ def predict_file(
     path = Path(file)
     stream = read_documents(path, text_column=columns.text, id_column=columns.id, encoding=columns.encoding)
     rejected = rejected_path(target if isinstance(target, Path) else Path(file_name(path)))
-    written = [rejected, *([summary_path(target)] if isinstance(target, Path) else [])]
-    for other in [*written, *([request.embeddings_out] if request.embeddings_out else [])]:
-        require_other_file(other, path)
+    _require_apart(path, target, rejected, request.embeddings_out)
     classifier = opened(model, settings)
     threshold = classifier.review_threshold(request.review, stream.n_rows)
     options = BatchOptions(request.top_k, request.n_similar, threshold, says_by=request.tolerance is not None)
@@ -200,6 +200,17 @@ def predict_file(
         if isinstance(target, Path):
             return _to_file(run, target, settings, restart=restart)
         return _to_stream(run, target)
+
+
+def _require_apart(source: Path, target: Path | IO[Any], rejected: Path, kept: Path | None) -> None:
+    """Refuse to write over what is read, and to write two things to one file."""
+    written = [rejected, *([target, summary_path(target)] if isinstance(target, Path) else [])]
+    for other in (path for path in (*written, kept) if isinstance(path, Path) and path != target):
+        require_other_file(other, source)
+    if kept is not None and os.path.realpath(kept) in map(os.path.realpath, written):
+        raise OutputError(
+            kept, "the vectors would be written where something else of this run goes", "name another file"
+        )
 
 
 def _to_file(run: _Run, target: Path, settings: Settings, *, restart: bool) -> BatchReport:
