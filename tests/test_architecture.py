@@ -22,7 +22,7 @@ SLOWEST_IMPORT_SECONDS = 0.5
 COMMAND_LINE, WEB_PAGE, REST = "command line", "web page", "REST"
 SHELLS = {"cli": COMMAND_LINE, "terminal": COMMAND_LINE, "__main__": COMMAND_LINE, "ui": WEB_PAGE, "api": REST}
 FLOORS = [
-    {"datamodels", "errors", "files", "interrupts", "memory"},
+    {"datamodels", "errors", "files", "interrupts", "memory", "progress"},
     {"analysis", "reading", "embedding", "storage"},
     {"modeling"},
     {"prediction"},

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import DATA, FakeEmbedder, StopAfter, predict_into
 
-from classifier import DocumentClassifier
+from classifier import DocumentClassifier, progress
 from classifier.datamodels import Prediction, Rejection
 from classifier.embedding.contract import Embeddings
 from classifier.errors import OutputError
@@ -287,9 +287,13 @@ class FailingOutput:
 
 
 def test_progress_goes_to_stderr(
-    small_model: DocumentClassifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_model: DocumentClassifier,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The bar counts rows, and only where it is asked for."""
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     predict_into(small_model, DATA / "inbox.csv", tmp_path / "out.csv", "csv")
     assert capsys.readouterr() == ("", "")
     predict_into(small_model, DATA / "inbox.csv", tmp_path / "out.csv", "csv", progress=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 from conftest import FakeEmbedder
 
-from classifier import DocumentClassifier, workflows
+from classifier import DocumentClassifier, progress, workflows
 from classifier.datamodels import STATUS_EMPTY, ReviewPolicy, Settings
 from classifier.embedding.embedders import EMBEDDERS, Family
 from classifier.errors import CascadeError, OptionError, TrainingDataWarning
 from classifier.prediction import cascade
+from classifier.prediction.batch import StoppedError
 from classifier.prediction.cascade import CheapHalf, settle
 from classifier.reading.documents import read_documents
 from classifier.reports import BatchReport, BatchRequest
@@ -71,6 +73,20 @@ def predict(shelf: Settings, source: Path, name: str, **request: Any) -> tuple[B
     report = workflows.predict_file("rooms", source, target, shelf, BatchRequest(**request))
     with target.open(newline="", encoding="utf-8") as stream:
         return report, list(csv.DictReader(stream))
+
+
+def test_checking_can_be_stopped_and_is_shown(
+    model: DocumentClassifier, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who waits for the check sees how far it is, and may end it."""
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    stream, stop = read_documents(written(tmp_path / "in.csv", drawn(2000, 1)[0])), threading.Event()
+    half = CheapHalf(model)
+    settle(model, half, stream.__iter__, stream.n_rows, tolerance=0.1, min_confidence=0.0, progress=True)
+    assert "checking the words" in capsys.readouterr().err
+    stop.set()
+    with pytest.raises(StoppedError):
+        settle(model, half, stream.__iter__, stream.n_rows, tolerance=0.1, min_confidence=0.0, stop=stop)
 
 
 def test_the_fast_way_keeps_its_promise(shelf: Settings, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from classifier.analysis.scope import (
     ScopeRule,
     auroc,
     fit_scope,
+    is_near,
     leave_out_similarity,
     nearest_similarity,
     scope_threshold,
@@ -228,3 +229,29 @@ def test_foreign_documents_score_lower() -> None:
     assert auroc(inside, outside) > 0.95
     assert (outside < rule.limit).mean() > 0.8
     assert (inside < rule.limit).mean() == pytest.approx(0.02, abs=0.005)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**16), limit=st.floats(-6, 2), n_dims=st.integers(2, 6), n_groups=st.integers(1, 4))
+def test_who_is_near_belongs_by_all_documents(seed: int, limit: float, n_dims: int, n_groups: int) -> None:
+    """The short way says of no document that it belongs where reading everything says that it does not."""
+    rng = np.random.default_rng(seed)
+    embeddings, queries = cloud(60, n_dims, seed), cloud(40, n_dims, seed + 1)
+    groups, evidence = rng.integers(n_groups, size=60), rng.normal(size=40)
+    rule = ScopeRule(0.0, 1.0, -0.3, 0.2, limit)
+    asked = rng.integers(n_groups, size=40)
+    near = is_near(queries, asked, embeddings, lambda group: np.flatnonzero(groups == group), rule.enough(evidence))
+    belongs = rule.scores(evidence, nearest_similarity(queries, embeddings)) >= limit
+    assert not (near & ~belongs).any()
+
+
+def test_the_short_way_is_taken() -> None:
+    """Documents beside those of their group are near; what no similarity can save is not."""
+    embeddings = np.repeat(np.eye(2, dtype=np.float32), 5, axis=0)
+    rule = ScopeRule(0.0, 1.0, 0.0, 1.0, -1.0)
+    enough = rule.enough(np.array([0.0, 0.0, 40.0, -40.0]))
+    near = is_near(
+        np.eye(2, dtype=np.float32)[[0, 0, 0, 0]], np.array([0, 1, 1, 0]), embeddings,
+        lambda group: np.arange(10)[5 * group : 5 * group + 5], enough,
+    )  # fmt: skip
+    assert near.tolist() == [True, False, True, False]

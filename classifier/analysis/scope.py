@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ SMALLEST_SIMILARITY = 1e-6
 BLOCK_ROWS = 2048
 MOST_QUERIES = 4000
 FEWEST_SCORES = 50
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,31 @@ class ScopeRule:
             (evidence - self.evidence_center) / self.evidence_scale
             + (near - self.similarity_center) / self.similarity_scale
         )
+
+    def enough(self, evidence: Floats) -> Floats:
+        """Return the similarity from which on a document belongs, by its evidence.
+
+        Parameters
+        ----------
+        evidence : ndarray of float64, shape (n_documents,)
+            As for `scores`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_documents,)
+            Minus infinity where any similarity will do, infinity where none does.
+
+        Examples
+        --------
+        >>> ScopeRule(5.0, 2.0, 0.0, 1.0, -3.0).enough(np.array([5.0, -40.0, 99.0])).round(3).tolist()
+        [0.05, inf, -inf]
+        """
+        missing = self.limit - (evidence - self.evidence_center) / self.evidence_scale
+        near = missing * self.similarity_scale + self.similarity_center
+        lowest = np.exp(np.minimum(near, 1.0))
+        lowest[near <= np.log(SMALLEST_SIMILARITY)] = -np.inf
+        lowest[near > 0] = np.inf
+        return np.asarray(lowest)
 
 
 def fit_scope(evidence: Floats, similarity: Floats, refused_fraction: float = 0.02) -> ScopeRule | None:
@@ -181,6 +208,47 @@ def nearest_similarity(
     """
     nobody, everybody = np.zeros(len(queries), dtype=np.intp), np.ones(len(embeddings), dtype=np.intp)
     return _mean_of_nearest(queries, nobody, embeddings, everybody, k, block)
+
+
+def is_near(
+    queries: NDArray[np.float32],
+    groups: Ints,
+    embeddings: NDArray[np.float32],
+    rows_of: Callable[[int], Ints],
+    enough: Floats,
+) -> NDArray[np.bool_]:
+    """Tell which new documents are similar enough to a few training documents already, so that no others need be read.
+
+    Parameters
+    ----------
+    queries, embeddings
+        As for `nearest_similarity`.
+    groups : ndarray of int, shape (n_queries,)
+        What each of them is compared with.
+    rows_of : callable
+        Gives the rows of the training documents of a group.
+    enough : ndarray of float64, shape (n_queries,)
+        From `ScopeRule.enough`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_queries,)
+        Where it is true, `nearest_similarity` is enough, too; where it is false, it may be.
+
+    Examples
+    --------
+    >>> query, embeddings = np.eye(1, 2, dtype=np.float32), np.repeat(np.eye(2, dtype=np.float32), 5, axis=0)
+    >>> is_near(query, np.array([0]), embeddings, lambda group: np.arange(5), np.array([0.9])).tolist()
+    [True]
+    """
+    found = np.zeros(len(queries), dtype=np.bool_)
+    for group in np.unique(groups):
+        mine, rows = np.flatnonzero(groups == group), rows_of(int(group))
+        if len(rows) >= N_NEIGHBORS:
+            cosines = queries[mine] @ embeddings[rows].T
+            nearest = np.partition(cosines, len(rows) - N_NEIGHBORS, axis=1)[:, -N_NEIGHBORS:]
+            found[mine] = nearest.mean(axis=1, dtype=np.float64) >= enough[mine] + _ROUNDING
+    return found
 
 
 def scope_threshold(scores: Floats, refused_fraction: float = 0.02) -> float:

@@ -160,7 +160,7 @@ def _predict_file(
                 request,
                 columns=columns,
                 restart=restart,
-                progress=sys.stderr.isatty(),
+                progress=True,
                 stop=stop,
             )
         except StoppedError as error:

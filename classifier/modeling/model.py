@@ -28,9 +28,9 @@ from classifier.modeling.label_texts import LabelTexts
 from classifier.modeling.multi_label import MULTI_LABEL_HEADS
 from classifier.modeling.predictor import Predictor
 from classifier.modeling.priors import names_only_head, require_described
-from classifier.modeling.progress import Step, steps_shown
 from classifier.modeling.race import HEADS, Refit
 from classifier.modeling.training_data import Label, TrainingData, check_training_data
+from classifier.progress import Step, steps_shown
 
 
 class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ignore[misc] # it has no type hints

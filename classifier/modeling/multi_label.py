@@ -19,11 +19,11 @@ from classifier.modeling.halves import BOTH, DENSE, INVERSE_REGULARISATION, LEXI
 from classifier.modeling.head import LexicalWeights, LinearHead
 from classifier.modeling.label_solvers import fit_logistic_all, fit_margins_all
 from classifier.modeling.lexical import Lexicon, fit_lexicon, restricted
-from classifier.modeling.progress import Step, silent
 from classifier.modeling.race import Refit
 from classifier.modeling.solvers import LOGISTIC, SQUARED_HINGE, Weights
 from classifier.modeling.sparse import SparseRows
 from classifier.modeling.workers import in_threads, undisturbed_solvers
+from classifier.progress import Step, silent
 
 LEXICAL_INVERSE_REGULARISATION = (0.1, 0.3, 1.0)
 _UNMEASURED_FACTORS = (0.5, 1.0)

@@ -28,11 +28,11 @@ from classifier.modeling.head import LexicalWeights, LinearHead
 from classifier.modeling.learning_curve import LearningPoint, learning_curve, nested_parts
 from classifier.modeling.lexical import Lexicon, fit_lexicon, restricted
 from classifier.modeling.priors import LabelPriors, LabelTrust
-from classifier.modeling.progress import Step, silent
 from classifier.modeling.solvers import LOGISTIC, SQUARED_HINGE, Weights
 from classifier.modeling.sparse import SparseRows
 from classifier.modeling.task import Mask, Task, weighted_sum
 from classifier.modeling.workers import undisturbed_solvers
+from classifier.progress import Step, silent
 
 Refit = Callable[[NDArray[np.bool_]], Embeddings]
 

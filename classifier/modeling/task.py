@@ -15,8 +15,8 @@ from classifier.embedding.contract import Embeddings
 from classifier.modeling.folds import ALWAYS_IN_TRAINING, FOLDS_OF_MANY, MANY_DOCUMENTS, N_FOLDS, assign_folds
 from classifier.modeling.folds import class_weights as weigh
 from classifier.modeling.priors import FADED, LabelPriors, LabelTrust
-from classifier.modeling.progress import Step, silent
 from classifier.modeling.solvers import LOGISTIC, LogisticPath, Weights, fit_dense_margins
+from classifier.progress import Step, silent
 
 Mask = NDArray[np.bool_]
 Scores = NDArray[np.float32]

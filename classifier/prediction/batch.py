@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from classifier.analysis.confidence import Floats
 from classifier.datamodels import STATUS_EMPTY, Prediction, Rejection
@@ -24,11 +22,13 @@ from classifier.modeling.predictor import Predictor
 from classifier.prediction.ahead import reading_ahead
 from classifier.prediction.formats import RowFormat
 from classifier.prediction.outputs import Output
+from classifier.progress import progress_bar
 from classifier.reading.documents import Record
 
 BLOCK_ROWS = 2048
 BLOCK_CHARACTERS = 500_000
 BLOCKS_AHEAD = 2
+BLOCKS_PREPARED = 2
 ADDED_COLUMNS: tuple[tuple[str, type], ...] = (("predicted_label", str), ("confidence", float), ("status", str))
 TOP_K_COLUMN: tuple[str, type] = ("top_k", str)
 SIMILAR_COLUMN: tuple[str, type] = ("similar", str)
@@ -160,7 +160,8 @@ class ExactAnswers:
 
     def answer(self, texts: Sequence[str], prepared: Embeddings) -> Answered:
         """Decide by embeddings and words."""
-        found = self._model.decide(texts, prepared, min_confidence=self._options.min_confidence)
+        threshold = self._options.min_confidence
+        found = self._model.decide(texts, prepared, min_confidence=threshold, measures_all=False)
         cells, labels = [], []
         for given, proba, confidence, status, vector in zip(
             found.given, found.proba, found.confidence, found.statuses, prepared, strict=True
@@ -226,14 +227,15 @@ def predict_stream(
     Notes
     -----
     Blocks are cut by the input alone, so the result is the same byte for byte wherever a run was interrupted. While
-    one block is embedded, the next ones are read, and the answers of the last ones are written.
+    one block is embedded, the next one is cut into tokens, those after it are read, and the last one is written.
     """
     noted = list(output.notes)
     n_done, statuses = len(noted), Counter[str]()
     pending: deque[Future[dict[str, Any]]] = deque()
     with (
-        tqdm(total=n_rows, desc="predicting", unit="row", disable=not progress, file=sys.stderr) as bar,
+        progress_bar("predicting", "row", total=n_rows, shown=progress) as bar,
         ThreadPoolExecutor(1, "writer") as writer,
+        ThreadPoolExecutor(BLOCKS_PREPARED, "preparer") as preparer,
         reading_ahead(blocks(stream), BLOCKS_AHEAD) as read,
     ):
 
@@ -254,26 +256,35 @@ def predict_stream(
             if stop is not None and stop.is_set():
                 settle(0)
                 raise StoppedError
-            texts = [item.document.text for item in block if isinstance(item, Record)]
-            prepared = answers.prepare(texts) if texts else None
-            settle(BLOCKS_AHEAD - 1)
+            prepared = preparer.submit(_prepare, answers, block)
             before = pending[-1] if pending else None
             pending.append(writer.submit(_finish_block, answers, block, prepared, rows, output, before))
+            settle(BLOCKS_PREPARED)
         settle(0)
     return BatchCounts.of(noted)
 
 
+def _prepare(answers: Answers, block: Sequence[Item]) -> Any:
+    """Do what takes long for the readable rows of a block."""
+    texts = texts_of(block)
+    return answers.prepare(texts) if texts else None
+
+
 def _finish_block(
-    answers: Answers, block: Sequence[Item], prepared: Any, rows: RowFormat, output: Output, before: Future[Any] | None
+    answers: Answers,
+    block: Sequence[Item],
+    prepared: Future[Any],
+    rows: RowFormat,
+    output: Output,
+    before: Future[Any] | None,
 ) -> dict[str, Any]:
     """Answer a block and write it; return what is noted of it. Where the one before it failed, so does this one."""
     if before is not None:
         before.result()
+    found = prepared.result()
     records = [item for item in block if isinstance(item, Record)]
     rejected = [item for item in block if isinstance(item, Rejection)]
-    answered = Answered([], [], [])
-    if records:
-        answered = answers.answer([record.document.text for record in records], prepared)
+    answered = answers.answer(texts_of(block), found) if records else Answered([], [], [])
     body = rows.block((record.row, cells) for record, cells in zip(records, answered.cells, strict=True))
     note = {
         "n_rows": len(block),
@@ -284,6 +295,11 @@ def _finish_block(
     }
     output.write(body, rejected, note, answered.vectors)
     return note
+
+
+def texts_of(block: Sequence[Item]) -> list[str]:
+    """Return the texts of the readable rows."""
+    return [item.document.text for item in block if isinstance(item, Record)]
 
 
 def answer_cells(answer: Prediction) -> list[object]:

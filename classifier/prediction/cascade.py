@@ -5,6 +5,7 @@ How often that gives another answer than the whole model is measured on the rows
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ from classifier.datamodels import STATUS_EMPTY, STATUS_OK, STATUS_OUT_OF_SCOPE
 from classifier.embedding.contract import Embeddings
 from classifier.errors import CascadeError
 from classifier.modeling.predictor import Predictor
-from classifier.prediction.batch import Answered, BatchOptions, ExactAnswers, Item, blocks
+from classifier.prediction.batch import Answered, BatchOptions, ExactAnswers, Item, StoppedError, blocks, texts_of
+from classifier.progress import progress_bar
 from classifier.reading.documents import Record
 
 FEWEST_AUDITED = 500
@@ -138,6 +140,8 @@ def settle(
     tolerance: float,
     min_confidence: float,
     seed: int = 0,
+    progress: bool = False,
+    stop: threading.Event | None = None,
 ) -> Agreement:
     """Find a margin from which on the words may answer alone, so that few enough rows get another answer.
 
@@ -156,11 +160,20 @@ def settle(
         As for the run.
     seed : int, default=0
         Decides which rows are looked at.
+    progress : bool, default=False
+        Show on stderr how many of the wanted rows were looked at.
+    stop : threading.Event or None
+        Once it is set, the block in hand is finished and nothing more is begun.
 
     Returns
     -------
     Agreement
         What was found at the margin that it gives; its answers were drawn after that margin was chosen.
+
+    Raises
+    ------
+    StoppedError
+        When it was asked to stop.
 
     Notes
     -----
@@ -170,24 +183,30 @@ def settle(
     """
     order = np.random.default_rng(seed).permutation(n_rows)
     threshold, start = half.curve.threshold(tolerance), 0
-    for _ in range(MOST_RAISES):
-        sample = _Sample.empty()
-        while start < n_rows and np.isfinite(threshold):
-            share = sample.cheap_fraction if sample.n_looked_at else half.curve.share_above(threshold)
-            n_wanted = _n_wanted(n_rows, share, tolerance) - len(sample.margin)
-            if n_wanted <= 0:
+    with progress_bar("checking the words", "row", total=0, shown=progress) as bar:
+        for _ in range(MOST_RAISES):
+            sample = _Sample.empty()
+            while start < n_rows and np.isfinite(threshold):
+                share = sample.cheap_fraction if sample.n_looked_at else half.curve.share_above(threshold)
+                n_wanted = _n_wanted(n_rows, share, tolerance) - len(sample.margin)
+                if n_wanted <= 0:
+                    break
+                end = min(n_rows, start + int(np.ceil(n_wanted / max(share, AUDITED_FRACTION))))
+                chosen = np.zeros(n_rows + 1, dtype=np.bool_)
+                chosen[order[start:end] + 1] = True
+                bar.total = end
+                for block in blocks(_of_rows(read(), chosen)):
+                    if stop is not None and stop.is_set():
+                        raise StoppedError
+                    sample = sample.joined(_audit(model, half, block, threshold, min_confidence))
+                    bar.update(len(block))
+                start = end
+            found = sample.agreement(threshold, tolerance)
+            if not found.n_audited:
                 break
-            end = min(n_rows, start + int(np.ceil(n_wanted / max(share, AUDITED_FRACTION))))
-            chosen = np.zeros(n_rows + 1, dtype=np.bool_)
-            chosen[order[start:end] + 1] = True
-            sample = sample.joined(_audit(model, half, _of_rows(read(), chosen), threshold, min_confidence))
-            start = end
-        found = sample.agreement(threshold, tolerance)
-        if not found.n_audited:
-            break
-        if found.is_kept:
-            return found
-        threshold = raised(sample.margin, sample.differs, sample.n_looked_at, tolerance)
+            if found.is_kept:
+                return found
+            threshold = raised(sample.margin, sample.differs, sample.n_looked_at, tolerance)
     return Agreement(float("inf"), tolerance, 0, 0, 0.0)
 
 
@@ -225,23 +244,20 @@ def _n_wanted(n_rows: int, share: float, tolerance: float) -> int:
     return int(np.ceil(max(FEWEST_AUDITED, AUDITED_FRACTION * share * n_rows, _PER_TOLERANCE * share / tolerance)))
 
 
-def _of_rows(items: Iterable[Item], chosen: NDArray[np.bool_]) -> Iterator[Item]:
+def _of_rows(items: Iterable[Item], chosen: NDArray[np.bool_]) -> Iterator[Record]:
     """Pick the readable rows with some numbers."""
     return (item for item in items if isinstance(item, Record) and chosen[item.row.number])
 
 
 def _audit(
-    model: Predictor, half: CheapHalf, items: Iterable[Item], threshold: float, min_confidence: float
+    model: Predictor, half: CheapHalf, block: Sequence[Item], threshold: float, min_confidence: float
 ) -> _Sample:
     """Give the cheap answers among some rows to the whole model, too."""
-    found = _Sample.empty()
-    for block in blocks(items):
-        texts = [item.document.text for item in block if isinstance(item, Record)]
-        cheap = half.answer(texts)
-        rows = np.flatnonzero(cheap.are_enough(threshold, min_confidence))
-        asked = [texts[row] for row in rows.tolist()]
-        whole = model.decide(asked, model.encode(asked), min_confidence=min_confidence)
-        is_foreign = np.isin(whole.statuses, (STATUS_OUT_OF_SCOPE, STATUS_EMPTY))
-        differs = (whole.proba.argmax(axis=1) != cheap.proba[rows].argmax(axis=1)) | is_foreign
-        found = found.joined(_Sample(len(texts), cheap.margin[rows], differs))
-    return found
+    texts = texts_of(block)
+    cheap = half.answer(texts)
+    rows = np.flatnonzero(cheap.are_enough(threshold, min_confidence))
+    asked = [texts[row] for row in rows.tolist()]
+    whole = model.decide(asked, model.encode(asked), min_confidence=min_confidence, measures_all=False)
+    is_foreign = np.isin(whole.statuses, (STATUS_OUT_OF_SCOPE, STATUS_EMPTY))
+    differs = (whole.proba.argmax(axis=1) != cheap.proba[rows].argmax(axis=1)) | is_foreign
+    return _Sample(len(texts), cheap.margin[rows], differs)

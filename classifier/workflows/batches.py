@@ -75,6 +75,8 @@ class _Run:
             self.stream.n_rows,
             tolerance=self.request.tolerance,
             min_confidence=self.options.min_confidence,
+            progress=self.progress,
+            stop=self.stop,
         )
 
     def predict(self, output: JournaledOutput | StreamedOutput, agreement: Agreement | None) -> BatchCounts:
