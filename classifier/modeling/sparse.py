@@ -61,19 +61,15 @@ class SparseRows:
         return csr_array((self.weights, self.columns, starts), shape=(len(self), self.n_columns))
 
 
-def summed(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], weights: NDArray[np.float32], n_rows: int
-) -> SparseRows:
-    """Add up the weights of each row and column; columns rise within a row."""
+def counted(rows: NDArray[np.int64], columns: NDArray[np.int64], n_rows: int) -> SparseRows:
+    """Count how often each row and column is named; columns rise within a row."""
     n_columns = int(columns.max(initial=-1)) + 1
-    keys = rows * n_columns + columns
-    order = np.argsort(keys)
-    keys = keys[order]
+    keys = np.sort(rows * n_columns + columns)
     firsts = np.flatnonzero(np.diff(keys, prepend=-1))
-    total = np.add.reduceat(weights[order], firsts) if len(firsts) else weights
+    counts = np.diff(firsts, append=len(keys)).astype(np.float32)
     found_rows, found_columns = np.divmod(keys[firsts], max(1, n_columns))
     starts = np.concatenate([[0], np.cumsum(np.bincount(found_rows, minlength=n_rows))]).astype(np.int64)
-    return SparseRows(total, found_columns.astype(np.int32), starts, n_columns)
+    return SparseRows(counts, found_columns.astype(np.int32), starts, n_columns)
 
 
 def stacked(parts: Sequence[SparseRows]) -> SparseRows:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.modeling.sparse import SparseRows, stacked, summed
+from classifier.modeling.known_parts import PART_LENGTHS, KnownParts
+from classifier.modeling.sparse import SparseRows, counted, stacked
 
-PART_LENGTHS = (2, 3, 4, 5)
-_CHARACTERS_AT_ONCE = 500_000
+_CHARACTERS_AT_ONCE = 50_000
 _LONGEST_KNOWN_WORD = 40
 _MOST_KNOWN_WORDS = 200_000
 UNSPACED = (
@@ -55,27 +55,35 @@ class TermCounter:
 
     def _count(self, texts: Sequence[str], *, with_parts: bool) -> SparseRows:
         """Count the terms of a few texts."""
+        plain = [_plain(text) for text in texts]
         words, n_words = list[int](), list[int]()
-        parts, n_times, n_runs = list[NDArray[np.int64]](), list[int](), list[int]()
-        for text in texts:
-            plain = _plain(text)
-            tokens = _TOKEN.findall(plain)
+        for text in plain:
+            tokens = _TOKEN.findall(text)
             n_before = len(words)
             words += self._numbers(self._words, tokens)
             words += self._numbers(self._words, map(" ".join, pairwise(tokens)))
             n_words.append(len(words) - n_before)
-            runs = Counter(_RUN.findall(plain)) if with_parts else Counter[str]()
-            parts += map(self._parts_of, runs)
-            n_times += runs.values()
-            n_runs.append(len(runs))
-        row_of_word = np.repeat(np.arange(len(texts)), np.array(n_words, dtype=np.int64))
+        rows = np.repeat(np.arange(len(texts)), np.array(n_words, dtype=np.int64))
+        numbers = np.array(words, dtype=np.int64)
+        if with_parts:
+            part_rows, parts = self._learned_parts(plain) if self._learns else self._known_parts.find(plain)
+            rows, numbers = np.concatenate([rows, part_rows]), np.concatenate([numbers, parts])
+        return counted(rows, numbers, len(texts))
+
+    def _learned_parts(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return row and number of every part, of new ones too."""
+        parts, rows = list[NDArray[np.int64]](), list[int]()
+        for row, text in enumerate(texts):
+            found = [self._parts_of(run) for run in text.split()]
+            parts += found
+            rows += [row] * len(found)
         lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
-        row_of_run = np.repeat(np.arange(len(texts)), np.array(n_runs, dtype=np.int64))
-        rows = np.concatenate([row_of_word, np.repeat(row_of_run, lengths)])
-        columns = np.concatenate([np.array(words, dtype=np.int64), *parts])
-        times = np.repeat(np.array(n_times, dtype=np.float32), lengths)
-        counts = np.concatenate([np.ones(len(words), dtype=np.float32), times])
-        return summed(rows, columns, counts, len(texts))
+        return np.repeat(np.array(rows, dtype=np.int64), lengths), np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+
+    @cached_property
+    def _known_parts(self) -> KnownParts:
+        """The parts, to be found in many texts at once."""
+        return KnownParts(self._parts)
 
     def locate(self, plain: str) -> Iterator[tuple[int, int, int]]:
         """Yield number, start and end of each known term of a plain text."""
