@@ -177,3 +177,16 @@ def test_where_there_is_no_fast_way(tmp_path: Path) -> None:
             BatchRequest(tolerance=0.01, **wish)  # type: ignore[arg-type] # one of several kinds
     with pytest.raises(OptionError, match="tolerance"):
         BatchRequest(tolerance=1.0)
+
+
+def test_similarities_that_change_nothing_need_not_be_measured(model: DocumentClassifier) -> None:
+    """Statuses are those that all training documents give, foreign texts among them."""
+    texts = [*drawn(1500, 3)[0], *(f"zzz {number} qqq" for number in range(200))]
+    embeddings = model.encode(texts)
+    whole = model.decide(texts, embeddings)
+    short = model.decide(texts, embeddings, measures_all=False)
+    assert short.statuses == whole.statuses
+    assert "out-of-scope" in whole.statuses
+    measured = ~np.isnan(short.similarity)
+    assert 0 < measured.sum() < len(texts)
+    assert short.similarity[measured] == pytest.approx(whole.similarity[measured], abs=1e-9)
