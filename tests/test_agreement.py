@@ -14,10 +14,12 @@ from classifier.analysis.agreement import (
     Agreement,
     AgreementCurve,
     agreement_curve,
+    choose_threshold,
     margins,
-    raised,
+    n_to_check,
     stored_curve,
 )
+from classifier.analysis.intervals import wilson_interval
 
 
 def drawn(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -74,14 +76,29 @@ def test_an_agreement_says_what_it_promises() -> None:
         assert Agreement.from_dict(one.to_dict()) == one
 
 
-def test_a_raised_threshold_leaves_what_differs_below() -> None:
-    """It is the lowest margin at which the answers that were checked would have done."""
-    clear = np.array([9.0, 8.0, 7.0, 6.0, 5.0, 5.0, 4.0] + [3.0] * 993)
-    differs = np.zeros(1000, dtype=bool)
-    differs[6:40] = True
-    assert raised(clear, differs, 1000, 0.003) == 5.0
-    assert raised(clear, np.zeros(1000, dtype=bool), 1000, 0.005) == 3.0
-    assert raised(clear, differs, 1000, 1e-9) == float("inf")
+def test_the_best_threshold_weighs_rows_against_checks() -> None:
+    """What differs stays below it, unless there are so many rows that checking more answers pays."""
+    clear = np.repeat([9.0, 7.0, 5.0, 3.0], 1000)
+    differs = np.zeros(4000, dtype=bool)
+    differs[[2001, 2002, 2003, 2004, 2005]] = True
+    differs[3000:3100] = True
+    few = choose_threshold(clear, differs, 4000, 10_000, 0.003)
+    many = choose_threshold(clear, differs, 4000, 1_000_000, 0.003)
+    assert (few.threshold, many.threshold) == (7.0, 5.0)
+    assert few.cost == pytest.approx(5000 + few.n_checks)
+    assert many.cost == pytest.approx(250_000 + many.n_checks)
+    assert choose_threshold(clear, np.ones(4000, dtype=bool), 4000, 10_000, 0.003).threshold == float("inf")
+    assert choose_threshold(clear[:0], differs[:0], 4000, 10_000, 0.003).threshold == float("inf")
+
+
+@given(share=st.floats(0.05, 1), tolerance=st.floats(0.001, 0.2), rate=st.floats(0, 0.1))
+def test_as_many_checks_as_it_takes(share: float, tolerance: float, rate: float) -> None:
+    """So many checks with that rate end the interval within the tolerance."""
+    n_checks = n_to_check(10_000_000, share, tolerance, rate)
+    if n_checks <= 10_000_000:
+        assert share * wilson_interval(rate * n_checks, n_checks)[1] <= tolerance * (1 + 1e-9)
+    else:
+        assert share * rate > 0.9 * tolerance
 
 
 def test_a_stored_curve_comes_back() -> None:

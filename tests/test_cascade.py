@@ -18,7 +18,8 @@ from classifier.embedding.embedders import EMBEDDERS, Family
 from classifier.errors import CascadeError, OptionError, TrainingDataWarning
 from classifier.prediction import cascade
 from classifier.prediction.batch import StoppedError
-from classifier.prediction.cascade import CheapHalf, settle
+from classifier.prediction.cascade import CheapHalf
+from classifier.prediction.checking import settle
 from classifier.reading.documents import read_documents
 from classifier.reports import BatchReport, BatchRequest
 

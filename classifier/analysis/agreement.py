@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Floats, Ints
-from classifier.analysis.intervals import wilson_interval
+from classifier.analysis.intervals import Z95, wilson_interval
 
 MOST_POINTS = 200
 AIM = 0.5
+FEWEST_AUDITED = 500
+AUDITED_FRACTION = 0.01
+_ROOM = 1.05  # shares turn out a little different
 _LARGEST = 1e9
 _SMALLEST = 1e-30
 
@@ -153,31 +156,89 @@ def agreement_curve(
     return AgreementCurve(scale, len(proba), points)
 
 
-def raised(clear: Floats, differs: NDArray[np.bool_], n_looked_at: int, tolerance: float) -> float:
-    """Find the lowest margin above which the interval of the answers that were checked would keep the tolerance.
+@dataclass(frozen=True, slots=True)
+class ThresholdChoice:
+    """A margin from which on cheap answers may stand, and what that takes.
+
+    Attributes
+    ----------
+    threshold : float
+        Infinity where nothing is spared.
+    n_checks : int
+        How many cheap answers must be checked before it can be trusted.
+    cost : float
+        How many rows the whole model will be asked about, checks included.
+    """
+
+    threshold: float
+    n_checks: int
+    cost: float
+
+
+def n_to_check(n_rows: int, share: float, tolerance: float, rate: float = 0.0) -> int:
+    """Return how many cheap answers must be checked so that Wilson's interval of 95 % ends within a tolerance.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many rows there are.
+    share : float
+        Which part of them is answered cheaply, in [0, 1].
+    tolerance : float
+        Which part of them may get another answer.
+    rate : float, default=0
+        Which part of the cheap answers is expected to differ.
+
+    Returns
+    -------
+    int
+        At least 500 and a hundredth of the cheap answers; more than there are rows where no number is enough.
+
+    Examples
+    --------
+    >>> n_to_check(10_000, 1.0, 0.005), n_to_check(10_000, 1.0, 0.005, 0.002), n_to_check(10_000, 1.0, 0.005, 0.01)
+    (803, 2230, 10001)
+    """
+    least = max(FEWEST_AUDITED, AUDITED_FRACTION * share * n_rows)
+    limit = min(1.0, tolerance / share) if share > 0 else 1.0
+    if rate >= limit:
+        return n_rows + 1 if limit < 1 else int(np.ceil(least))
+    return int(np.ceil(max(least, _ROOM * Z95**2 * limit * (1 - limit) / (limit - rate) ** 2)))
+
+
+def choose_threshold(
+    clear: Floats, differs: NDArray[np.bool_], n_looked_at: int, n_rows: int, tolerance: float
+) -> ThresholdChoice:
+    """Find the margin that leaves the whole model least to do, judged by answers that were checked.
 
     Parameters
     ----------
     clear : ndarray of float64, shape (n_audited,)
-        Margins of the cheap answers that were checked.
+        Margins of cheap answers.
     differs : ndarray of bool, shape (n_audited,)
+        Which of them the whole model does not give.
     n_looked_at : int
         Out of how many rows they came.
+    n_rows : int
+        How many rows there are.
     tolerance : float
+        Share of all rows whose answer may differ.
 
-    Returns
-    -------
-    float
-        Above every margin that is not enough; infinity where none is.
+    Notes
+    -----
+    A low one leaves few rows to the whole model, but more answers above it differ, and the nearer their share is to the
+    tolerance, the more of them must be checked to be sure. One more differing answer is reckoned with than was seen.
     """
     order = np.argsort(-clear, kind="stable")
     n_differing = np.cumsum(differs[order])
-    for end in range(len(order), 0, -1):
-        _, high = wilson_interval(int(n_differing[end - 1]), end)
-        is_last = end == len(order) or clear[order[end]] < clear[order[end - 1]]
-        if is_last and high * end / n_looked_at <= tolerance:
-            return float(clear[order[end - 1]])
-    return float("inf")
+    best = ThresholdChoice(float("inf"), 0, float(n_rows))
+    for end in np.flatnonzero(np.append(np.diff(clear[order]) < 0, len(order) > 0)) + 1:
+        share, rate = end / n_looked_at, (n_differing[end - 1] + 1) / (end + 2)
+        n_checks = n_to_check(n_rows, share, tolerance, rate)
+        cost = n_rows * (1 - share) + n_checks
+        if n_checks <= share * n_rows and cost < best.cost:
+            best = ThresholdChoice(float(clear[order[end - 1]]), n_checks, cost)
+    return best
 
 
 def stored_curve(facts: Mapping[str, Any]) -> AgreementCurve | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
 
 
 def wilson_interval(n_successes: float, n: int) -> tuple[float, float]:
@@ -21,7 +21,7 @@ def wilson_interval(n_successes: float, n: int) -> tuple[float, float]:
     """
     if n == 0:
         return 0.0, 1.0
-    share, spread = n_successes / n, _Z95**2 / n
+    share, spread = n_successes / n, Z95**2 / n
     centre = (share + spread / 2) / (1 + spread)
-    half = _Z95 * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    half = Z95 * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
     return float(max(0.0, min(share, centre - half))), float(min(1.0, max(share, centre + half)))

@@ -29,7 +29,8 @@ from classifier.prediction.batch import (
     blocks,
     predict_stream,
 )
-from classifier.prediction.cascade import CheapHalf, FastAnswers, settle
+from classifier.prediction.cascade import CheapHalf, FastAnswers
+from classifier.prediction.checking import settle
 from classifier.prediction.formats import RowFormat, open_format
 from classifier.prediction.journal import Journal
 from classifier.prediction.outputs import OUTPUT, REJECTED, VECTORS, JournaledOutput, StreamedOutput, summary_path
