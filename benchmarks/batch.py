@@ -26,7 +26,7 @@ from classifier import load
 
 SETS = ("snips7", "banking77", "clinc150", "spamassassin")
 ROUNDS = 3
-EXACT_CHARACTERS = 2_000_000
+EXACT_CHARACTERS = 1_000_000
 SIZES = (100_000, 1_000_000)
 COMMAND = (sys.executable, "-m", "classifier")
 
