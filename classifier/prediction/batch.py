@@ -152,11 +152,13 @@ class ExactAnswers:
 
     def __init__(self, model: Predictor, options: BatchOptions) -> None:
         self._model, self._options = model, options
+        self._encoding = threading.Lock()
         self.names = [str(name) for name in model.classes_]
 
     def prepare(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts."""
-        return self._model.encode(texts)
+        """Embed texts, one block after another: two at once are slower."""
+        with self._encoding:
+            return self._model.encode(texts)
 
     def answer(self, texts: Sequence[str], prepared: Embeddings) -> Answered:
         """Decide by embeddings and words."""
@@ -227,7 +229,7 @@ def predict_stream(
     Notes
     -----
     Blocks are cut by the input alone, so the result is the same byte for byte wherever a run was interrupted. While
-    one block is embedded, the next one is cut into tokens, those after it are read, and the last one is written.
+    one block is embedded, the words of the next are counted, those after it are read, and the last one is written.
     """
     noted = list(output.notes)
     n_done, statuses = len(noted), Counter[str]()
