@@ -300,3 +300,49 @@ def test_progress_goes_to_stderr(
     out, err = capsys.readouterr()
     assert out == ""
     assert "60/60" in err
+
+
+def test_blocks_are_prepared_at_once_and_embedded_in_turn(
+    small_model: DocumentClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two blocks are in hand at a time, but the encoder, which keeps all cores busy, has one."""
+    monkeypatch.setattr(batch, "BLOCK_ROWS", 5)
+    monkeypatch.setattr(small_model, "_embedder", Busy(), raising=False)
+    busy = small_model._embedder
+    n_in_hand: list[int] = []
+
+    class Watched(ExactAnswers):
+        """Notes how many blocks are in hand."""
+
+        n_now = 0
+
+        def prepare(self, texts: Sequence[str]) -> Embeddings:
+            Watched.n_now += 1
+            n_in_hand.append(Watched.n_now)
+            found = super().prepare(texts)
+            Watched.n_now -= 1
+            return found
+
+    stream = read_documents(DATA / "inbox.csv")
+    target = tmp_path / "out.csv"
+    rows = open_format("csv", target, stream.table, BatchOptions().added_columns())
+    with Journal(target, {}, [OUTPUT, REJECTED]) as journal:
+        output = JournaledOutput(journal, target, rows, tmp_path / "rejected.csv")
+        predict_stream(Watched(small_model, BatchOptions()), stream, rows, output)
+    assert max(n_in_hand) == batch.BLOCKS_PREPARED == 2
+    assert busy.most_at_once == 1
+
+
+class Busy(FakeEmbedder):
+    """Notes how many calls are under way."""
+
+    n_now = most_at_once = 0
+
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
+        """Take a moment."""
+        self.n_now += 1
+        self.most_at_once = max(self.most_at_once, self.n_now)
+        time.sleep(0.01)
+        found = super().encode(texts, progress=progress)
+        self.n_now -= 1
+        return found
