@@ -19,7 +19,9 @@ SECONDS_BETWEEN_LINES = 60.0
 Step = Callable[[str], None]
 
 
-def progress_bar(what: str, unit: str, *, total: int | None, shown: bool, stream: TextIO | None = None) -> Bar:
+def progress_bar(
+    what: str, unit: str, *, total: int | None, shown: bool, initial: int = 0, stream: TextIO | None = None
+) -> Bar:
     """Return a bar that shows speed and remaining time.
 
     Parameters
@@ -32,6 +34,8 @@ def progress_bar(what: str, unit: str, *, total: int | None, shown: bool, stream
         How many there are; None where nobody knows.
     shown : bool
         Whether to show anything.
+    initial : int, default=0
+        How many of them were there before.
     stream : text stream or None
         Where to; None for stderr. In a log file there is nothing to draw over, so lines are added, and work that is
         done within a minute leaves none.
@@ -47,7 +51,7 @@ def progress_bar(what: str, unit: str, *, total: int | None, shown: bool, stream
         pause = SECONDS_BETWEEN_LINES
         options = {"mininterval": pause, "maxinterval": pause, "miniters": 1, "delay": pause, "ncols": 120}
         stream = _Lines(stream)  # type: ignore[assignment] # tqdm writes and flushes, and no more
-    return tqdm(desc=what, unit=unit, total=total, disable=not shown, file=stream, **options)
+    return tqdm(desc=what, unit=unit, total=total, initial=initial, disable=not shown, file=stream, **options)
 
 
 def silent(what: str) -> None:
@@ -61,13 +65,14 @@ def steps_shown(title: str, *, shown: bool) -> Iterator[Step]:
     How long the steps are together is not known before: a race ends when its figures turn. So there is a count and the
     time, and no share that would only pretend.
     """
-    layout = "{desc}: step {n}, {elapsed}{postfix}"
-    with tqdm(desc=title, disable=not shown, file=sys.stderr, bar_format=layout) as line:
+    with progress_bar(title, "step", total=None, shown=shown) as line:
+        line.bar_format = "{desc}: step {n}, {elapsed}{postfix}"
 
         def step(what: str) -> None:
             line.set_postfix_str(what, refresh=False)
             line.update()
-            line.refresh()
+            if sys.stderr.isatty():
+                line.refresh()
 
         yield step
 

@@ -31,6 +31,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from classifier import progress
 from classifier.embedding import cache as cache_module
 from classifier.embedding import vector_store
 from classifier.embedding.cache import FILE_NAME, CachedEmbedder, VectorCache
@@ -317,9 +318,10 @@ def test_one_bar_for_the_whole_call(
 ) -> None:
     """The bar begins with what was found and ends with everything; the embedder shows none of its own."""
     monkeypatch.setattr(cache_module, "WINDOW_TEXTS", 50)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     vectors.store(CONTRACT, TEXTS[:120], EXPECTED[:120])
     CachedEmbedder(Bare(), vectors).encode([*TEXTS, *TEXTS], progress=True)
-    shown = [line for line in capsys.readouterr().err.split("\r") if line.strip()]
+    shown = capsys.readouterr().err.splitlines()
     assert all(line.startswith("embedding:") for line in shown)
     assert "120/300" in shown[0]
     assert "300/300" in shown[-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -70,7 +69,7 @@ def audit(
             embeddings=embeddings,
             multi_label=multi_label,
             seed=seed,
-            progress=sys.stderr.isatty(),
+            progress=True,
         )
     print_notes(report.notes)
     show(audit_lines(report), _values(report), as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -64,7 +63,7 @@ def compare(
             page=html,
             restart=restart,
             seed=seed,
-            progress=sys.stderr.isatty(),
+            progress=True,
             **options,
         )
     print_notes([*report.notes, *(f"warning: {warning}" for warning in report.warnings), *_left_out(report)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -56,7 +55,7 @@ def embed(
             model=model,
             dtype=dtype,
             columns=Columns(text_column, None, id_column, encoding),
-            progress=sys.stderr.isatty(),
+            progress=True,
         )
     print_notes(report.notes)
     show(terminal.embedding_lines(report), asdict(report), as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -97,7 +96,7 @@ def train(
             test_file=test_file,
             seed=seed,
             promote=promote,
-            progress=sys.stderr.isatty(),
+            progress=True,
         )
     _show_training(report, as_json)
 
@@ -145,7 +144,7 @@ def evaluate(
             settings_of(models_dir, backend, precision, use_cache),
             embeddings=embeddings,
             columns=Columns(text_column, label_column, id_column, encoding),
-            progress=sys.stderr.isatty(),
+            progress=True,
         )
     print_notes([*report.notes, *_left_out(report)])
     values = report.evaluation.to_dict() | {

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from classifier.embedding.contract import Embedder, EmbeddingContract, Embeddings, MeasuresCoverage
 from classifier.embedding.vector_store import ContractUsage, VectorStore, is_busy, is_damage
 from classifier.errors import CacheWarning, OutputError
+from classifier.progress import progress_bar
 
 FILE_NAME = "vectors.sqlite"
 MAX_BYTES = 4 << 30
@@ -297,10 +297,7 @@ class CachedEmbedder:
         found, vectors = self.cache.lookup(contract, distinct)
         missing = np.flatnonzero(~found)
         n_found = len(distinct) - len(missing)
-        bar = tqdm(
-            total=len(distinct), initial=n_found, desc="embedding", unit="doc", disable=not progress, smoothing=0.05
-        )
-        with bar:
+        with progress_bar("embedding", "doc", total=len(distinct), initial=n_found, shown=progress) as bar:
             for rows in _windows(distinct, missing):
                 window = [distinct[row] for row in rows]
                 vectors[rows] = _rounded(self.embedder.encode(window), contract)

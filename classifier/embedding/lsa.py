@@ -6,16 +6,16 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from classifier.datamodels import EncoderOptions
 from classifier.embedding.contract import EmbeddingContract, Embeddings, Recipe, State
 from classifier.embedding.reduction import SMALLEST_NORM
 from classifier.errors import EmbedderError
+from classifier.progress import progress_bar
 
 if TYPE_CHECKING:
     from classifier.embedding.embedders import EmbedderName
@@ -83,13 +83,14 @@ class LsaEmbedder:
             known terms have no part in the directions that were kept.
         """
         vectors = np.zeros((len(texts), self._contract.dimension), dtype=np.float32)
-        bar: Any = tqdm(texts, desc="embedding", unit="doc", disable=not progress, smoothing=0.05)
-        for row, text in enumerate(bar):
-            columns, weights = self._weights(text)
-            vector = weights @ self._term_vectors[columns]
-            norm = np.sqrt(vector @ vector)
-            if norm > SMALLEST_NORM:
-                np.divide(vector, norm, out=vectors[row])
+        with progress_bar("embedding", "doc", total=len(texts), shown=progress) as bar:
+            for row, text in enumerate(texts):
+                columns, weights = self._weights(text)
+                vector = weights @ self._term_vectors[columns]
+                norm = np.sqrt(vector @ vector)
+                if norm > SMALLEST_NORM:
+                    np.divide(vector, norm, out=vectors[row])
+                bar.update()
         return vectors
 
     def coverage(self, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from classifier.datamodels import EncoderOptions
 from classifier.embedding.chunking import Chunk, Chunker
@@ -18,6 +17,7 @@ from classifier.embedding.engine import Engine, choose_engine
 from classifier.embedding.origin import Origin, find_encoder
 from classifier.embedding.runtime import Encoder, Runtime, TokenIds, batches_of
 from classifier.errors import EmbedderError
+from classifier.progress import progress_bar
 
 WINDOW_TEXTS = 2048
 WINDOW_CHARACTERS = 4_000_000
@@ -73,7 +73,7 @@ class TransformerEmbedder:
         vectors = np.zeros((len(distinct), self._contract.dimension), dtype=np.float32)
         windows = list(_windows(distinct))
         with (
-            tqdm(total=len(distinct), desc="embedding", unit="doc", disable=not progress, smoothing=0.05) as bar,
+            progress_bar("embedding", "doc", total=len(distinct), shown=progress) as bar,
             ThreadPoolExecutor(1, "tokenizer") as ahead,
         ):
             following = None

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from classifier.datamodels import EncoderOptions
 from classifier.embedding.contract import EmbeddingContract, Embeddings, Recipe, State
@@ -24,6 +23,7 @@ from classifier.embedding.embedders import EmbedderName
 from classifier.embedding.words import TEXT_FORMATS, embed_in_windows, kept_table, mean_rows, read_vectors, unreadable
 from classifier.errors import EmbedderError, FileMissingError, FileProblemError
 from classifier.files import file_sha256
+from classifier.progress import progress_bar
 
 FAMILY = "word-vectors"
 CONVERSION = 1
@@ -134,8 +134,10 @@ class WordVectorsRecipe(Recipe):
         as the rarest.
         """
         n_texts_with = np.zeros(len(self._words.vectors), dtype=np.int64)
-        for text in tqdm(texts, desc="weighing words", unit="doc", disable=not progress):
-            n_texts_with[np.unique(np.array(self._words.find(text)[0], dtype=np.intp))] += 1
+        with progress_bar("weighing words", "doc", total=len(texts), shown=progress) as bar:
+            for text in texts:
+                n_texts_with[np.unique(np.array(self._words.find(text)[0], dtype=np.intp))] += 1
+                bar.update()
         rows = np.flatnonzero(n_texts_with).astype(np.int32)
         weights = (np.log((1 + len(texts)) / (1 + n_texts_with[rows])) + 1).astype(np.float32)
         embedder = WordVectorsEmbedder(self._words, rows, weights)

@@ -28,6 +28,7 @@ from tqdm import tqdm
 from classifier.embedding.contract import Embeddings
 from classifier.errors import CacheWarning, ClassifierError, FileProblemError
 from classifier.files import file_sha256
+from classifier.progress import progress_bar
 
 Block = tuple[NDArray[Any], bytes]
 
@@ -149,7 +150,7 @@ def embed_in_windows(
         Rows follow `texts`.
     """
     embeddings = np.zeros((len(texts), n_dims), dtype=np.float32)
-    with tqdm(total=len(texts), desc="embedding", unit="doc", disable=not progress) as bar:
+    with progress_bar("embedding", "doc", total=len(texts), shown=progress) as bar:
         for start, end in _windows(texts):
             embeddings[start:end] = embed(texts[start:end])
             bar.update(end - start)

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from classifier.analysis.confidence import Ints
 from classifier.analysis.intervals import wilson_interval
@@ -34,6 +33,7 @@ from classifier.modeling.head import LinearHead
 from classifier.modeling.race import fit_logistic
 from classifier.modeling.solvers import fit_parts
 from classifier.modeling.training_data import TrainingData, check_training_data
+from classifier.progress import progress_bar
 
 DEFAULT_EMBEDDERS = (
     "default",
@@ -217,7 +217,7 @@ def measure_embedder(name: str, sample: Sample, options: EncoderOptions, *, prog
     race = fit_logistic(
         spaces[0].embeddings[first], sample.data.y[first], groups=sample.data.groups[first], seed=sample.seed
     )
-    with tqdm(total=len(dims) * len(DTYPES) * len(spaces), desc=name, unit="head", disable=not progress) as bar:
+    with progress_bar(name, "head", total=len(dims) * len(DTYPES) * len(spaces), shown=progress) as bar:
         correct, recall = _sweep(sample, spaces, dims, race.inverse_regularisation, bar.update)
     speed, size = _speed(name, embedder, sample, options), _model_bytes(name, embedder, options)
     tradeoffs = tuple(

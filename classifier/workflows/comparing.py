@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from classifier import __version__
 from classifier.analysis.comparison_page import render_page
@@ -24,6 +23,7 @@ from classifier.datamodels import EncoderOptions, Settings
 from classifier.errors import CacheWarning, OutputError
 from classifier.modeling.comparison import DEFAULT_EMBEDDERS, Measured, Sample, draw_sample, identify, measure_embedder
 from classifier.prediction.sinks import FileSink, one_sentence, written_whole
+from classifier.progress import progress_bar
 from classifier.reports import FIND_COLUMNS, Columns
 from classifier.workflows.labelled import read_labelled
 
@@ -186,14 +186,16 @@ def _measure(
         journal.restart()
     measured: list[Measured] = []
     n_resumed = 0
-    for name, identity in tqdm(identities.items(), desc="comparing", unit="embedder", disable=not progress):
-        key = hashlib.sha256(f"{METHOD} {__version__} {identity}".encode()).hexdigest()
-        found = journal.find(key)
-        n_resumed += found is not None
-        if found is None:
-            found = measure_embedder(name, sample, options, progress=progress)
-            journal.add(key, found)
-        measured.append(found)
+    with progress_bar("comparing", "embedder", total=len(identities), shown=progress) as bar:
+        for name, identity in identities.items():
+            key = hashlib.sha256(f"{METHOD} {__version__} {identity}".encode()).hexdigest()
+            found = journal.find(key)
+            n_resumed += found is not None
+            if found is None:
+                found = measure_embedder(name, sample, options, progress=progress)
+                journal.add(key, found)
+            measured.append(found)
+            bar.update()
     return measured, n_resumed
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
-
 from classifier.datamodels import Document, Rejection, Settings
 from classifier.embedding.contract import Embedder, EmbeddingContract, Recipe
 from classifier.embedding.embedders import DEFAULT_EMBEDDER, load_embedder
@@ -16,6 +14,7 @@ from classifier.embedding.quantization import RoundedEmbedder, resolve_dtype
 from classifier.embedding.vectors_file import VectorsFile, VectorsWriter, read_contract
 from classifier.errors import UnfittedEmbedderError
 from classifier.prediction.rejections import RejectionsFile
+from classifier.progress import progress_bar
 from classifier.reading.documents import DocumentStream, read_documents
 from classifier.reports import FIND_COLUMNS, Columns, EmbeddingReport
 from classifier.workflows.labelled import rejected_path, require_other_file
@@ -76,7 +75,7 @@ def embed(
     with (
         RejectionsFile(rejects_path) as rejects,
         VectorsWriter(target, found.contract) as writer,
-        tqdm(total=stream.n_rows, desc="embedding", unit="row", disable=not progress) as bar,
+        progress_bar("embedding", "row", total=stream.n_rows, shown=progress) as bar,
     ):
         for documents, rejected in _windows(stream):
             for rejection in rejected:
