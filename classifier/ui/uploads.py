@@ -20,10 +20,12 @@ from classifier.prediction.formats import open_format
 from classifier.reading.columns import choose_columns
 from classifier.reading.documents import DocumentStream, Record, open_table
 from classifier.reading.encodings import find_encoding, text_lines
+from classifier.reading.parsing import KINDS, parse
 from classifier.reading.signatures import refuse_binary
 from classifier.reading.table import Row, Table
 
-TEXT_SUFFIXES = frozenset({".txt", ".md"})
+TEXT_SUFFIXES = (".txt", ".md")
+DOCUMENT_SUFFIXES = (*TEXT_SUFFIXES, *KINDS)
 TABLE_SUFFIX = ".csv"
 ROW_LIMIT = 2000
 ROWS_PER_STEP = 50
@@ -85,20 +87,23 @@ def is_table(name: str) -> bool:
 
 
 def read_text(name: str, content: bytes) -> tuple[str, tuple[str, ...]]:
-    """Read an uploaded text file as one document.
+    """Read an uploaded file as one document; all but plain text in a process of its own.
 
     Returns
     -------
     str
         The text.
     tuple of str
-        What the visitor should know about the reading, such as a guessed encoding.
+        What the visitor should know about the reading, such as a guessed encoding, or what was not read.
 
     Raises
     ------
     FileProblemError
-        When it is no text, or its encoding cannot be found.
+        When there is no text in it that can be read.
     """
+    if PurePath(name).suffix.lower() in KINDS:
+        found = parse(name, content)
+        return found.text, found.notes
     with _stored(name, content, ".txt") as path:
         refuse_binary(path)
         encoding = find_encoding(path)
