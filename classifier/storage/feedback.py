@@ -1,0 +1,220 @@
+"""What people decided about documents, in one SQLite file: a decision is on the disk before the next is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from classifier.errors import StorageError
+
+FILE_NAME = "decisions.sqlite"
+BUSY_SECONDS = 10.0
+_FORMAT = 1
+_TABLE = """
+CREATE TABLE IF NOT EXISTS decisions (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, version TEXT NOT NULL, digest BLOB NOT NULL,
+  document TEXT NOT NULL, text TEXT NOT NULL, old_label TEXT NOT NULL, new_label TEXT NOT NULL, who TEXT NOT NULL,
+  made_at TEXT NOT NULL, replaced_by INTEGER, undone_at TEXT, trained_in TEXT
+)"""
+_ONE_EACH = """
+CREATE UNIQUE INDEX IF NOT EXISTS standing ON decisions (model, digest)
+  WHERE replaced_by IS NULL AND undone_at IS NULL"""
+_FIND = (
+    "SELECT number, new_label, who FROM decisions"
+    " WHERE model = ? AND digest = ? AND replaced_by IS NULL AND undone_at IS NULL"
+)
+_INSERT = (
+    "INSERT INTO decisions (model, version, digest, document, text, old_label, new_label, who, made_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_REPLACE = "UPDATE decisions SET replaced_by = ? WHERE number = ?"
+_UNDO = "UPDATE decisions SET undone_at = ? WHERE number = ? AND replaced_by IS NULL AND undone_at IS NULL"
+_BRING_BACK = "UPDATE decisions SET replaced_by = NULL WHERE replaced_by = ?"
+_MARK = "UPDATE decisions SET trained_in = ? WHERE number = ? AND trained_in IS NULL"
+_STANDING = (
+    "SELECT number, model, version, document, text, old_label, new_label, who, made_at, trained_in FROM decisions"
+    " WHERE model = :model AND replaced_by IS NULL AND undone_at IS NULL"
+    " AND (trained_in IS NULL OR NOT :untrained) AND (who = :who OR :who IS NULL) ORDER BY number DESC LIMIT :most"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One label that a person gave.
+
+    Attributes
+    ----------
+    number : int
+        Rises with time.
+    model, version : str
+        The model that was looked at.
+    document : str
+        Id of the document, empty where it has none.
+    text : str
+        The document.
+    old_label, new_label : str
+        What was said of it before, and what the person says; equal where the person agreed.
+    who : str
+        Who decided.
+    made_at : str
+        When, in UTC, as ISO 8601.
+    trained_in : str or None
+        The first version that learned from it.
+    """
+
+    number: int
+    model: str
+    version: str
+    document: str
+    text: str
+    old_label: str
+    new_label: str
+    who: str
+    made_at: str
+    trained_in: str | None = None
+
+
+class Feedback:
+    """The decisions about all models of a folder; several processes and threads may use it at once.
+
+    Nothing is ever deleted: a decision that was changed or undone stays in the file, and no longer counts.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is made by the first decision.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> feedback = Feedback(Path(folder.name) / FILE_NAME)
+    >>> number = feedback.record("tickets", "1", "where is my parcel", "refund", "delivery", who="ana")
+    >>> feedback.record("tickets", "1", "where is my parcel", "refund", "delivery", who="ana") == number
+    True
+    >>> [one.new_label for one in feedback.standing("tickets")]
+    ['delivery']
+    >>> folder.cleanup()
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def record(
+        self, model: str, version: str, text: str, old_label: str, new_label: str, *, who: str, document: str = ""
+    ) -> int:
+        """Keep a decision, and return its number.
+
+        About one document the last decision counts. The same one again is no new one, so that a key that is pressed
+        ten times decides once.
+
+        Raises
+        ------
+        StorageError
+            When it cannot be kept.
+        """
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        with self._change() as connection:
+            before = connection.execute(_FIND, (model, digest)).fetchone()
+            if before is not None and before[1:] == (new_label, who):
+                return int(before[0])
+            if before is not None:
+                connection.execute(_REPLACE, (0, before[0]))
+            values = (model, version, digest, document, text, old_label, new_label, who, _now())
+            number = int(connection.execute(_INSERT, values).lastrowid or 0)
+            if before is not None:
+                connection.execute(_REPLACE, (number, before[0]))
+            return number
+
+    def undo(self, number: int) -> None:
+        """Let a decision no longer count, and the one that it replaced count again; twice is once.
+
+        Raises
+        ------
+        StorageError
+            When that cannot be kept.
+        """
+        with self._change() as connection:
+            if connection.execute(_UNDO, (_now(), number)).rowcount:
+                connection.execute(_BRING_BACK, (number,))
+
+    def standing(self, model: str, *, untrained: bool = False) -> list[Decision]:
+        """Return the decisions that count about a model, the oldest first; or those no version has learned from."""
+        return self._select(model=model, untrained=untrained, who=None, most=-1)[::-1]
+
+    def last(self, model: str, n: int = 10, *, who: str | None = None) -> list[Decision]:
+        """Return the last decisions that count, of one person or of all, the newest first."""
+        return self._select(model=model, untrained=False, who=who, most=n)
+
+    def mark_trained(self, numbers: Iterable[int], version: str) -> None:
+        """Note that a version has learned from decisions.
+
+        Raises
+        ------
+        StorageError
+            When that cannot be kept.
+        """
+        with self._change() as connection:
+            connection.executemany(_MARK, [(version, number) for number in numbers])
+
+    def _select(self, **values: object) -> list[Decision]:
+        """Read decisions, the newest first; none where there is no file yet."""
+        if not self.path.exists():
+            return []
+        try:
+            with closing(self._open()) as connection:
+                found = connection.execute(_STANDING, values).fetchall()
+        except sqlite3.Error as error:
+            raise _refused(self.path, error) from error
+        return [Decision(*row) for row in found]
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """Change the file, all of it or nothing; what is left without an error is on the disk."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(self._open()) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+        except (OSError, sqlite3.Error) as error:
+            raise _refused(self.path, error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        """Open the file, with its table."""
+        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            (found,) = connection.execute("PRAGMA user_version").fetchone()
+            if found > _FORMAT:
+                raise StorageError(f"{self.path}: a newer program wrote these decisions; update this one.")
+            if found < _FORMAT:
+                connection.execute(_TABLE)
+                connection.execute(_ONE_EACH)
+                connection.execute(f"PRAGMA user_version = {_FORMAT}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _now() -> str:
+    """Return the time."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _refused(path: Path, error: Exception) -> StorageError:
+    """Say why decisions cannot be read or kept."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return StorageError(f"{path}: decisions cannot be read or kept ({reason}); check the disk and the permissions.")
