@@ -2,7 +2,12 @@
 
 import streamlit as st
 
-from classifier.ui import classify
+from classifier.ui import batch, classify
 
 st.set_page_config(page_title="Document classifier", page_icon="🗂️", layout="wide")
-st.navigation([st.Page(classify.show, title="Classify", default=True)]).run()
+st.navigation(
+    [
+        st.Page(classify.show, title="Classify", default=True),
+        st.Page(batch.batch, title="Batch"),
+    ]
+).run()

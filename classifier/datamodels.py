@@ -15,6 +15,7 @@ STATUS_OK = "ok"
 STATUS_UNSURE = "unsure"
 STATUS_OUT_OF_SCOPE = "out-of-scope"
 STATUS_EMPTY = "empty"
+STATUSES = (STATUS_OK, STATUS_UNSURE, STATUS_OUT_OF_SCOPE, STATUS_EMPTY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@
     └── StorageError (ValueError)
         ├── BundleRefusedError                 damaged, foreign, newer or hostile bundle
         ├── UnknownModelError (LookupError)
+        ├── UnknownJobError (LookupError)
         └── RegistryError                      a request that the registry refuses
 
 Each class takes facts and builds its own message: what was wrong, what is allowed, what to do.
@@ -345,6 +346,13 @@ class UnknownModelError(StorageError, LookupError):
         super().__init__(
             f"There is no model {excerpt(wanted, 80)} in {models_dir}; {what}.{nearest(wanted, self.known)}"
         )
+
+
+class UnknownJobError(StorageError, LookupError):
+    """A job that is not there."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(f"There is no job {excerpt(wanted)}; it may have been deleted: classifier jobs lists them.")
 
 
 class RegistryError(StorageError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -38,3 +39,23 @@ def sync_path(path: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears, or replaces an old one, in one step; after that it is on the disk.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; an old file is as it was.
+    """
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        Path(temporary).chmod(0o644)
+        sync_path(Path(temporary))
+        Path(temporary).replace(path)
+        sync_path(path.parent)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

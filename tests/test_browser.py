@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import io
+import json
 import os
 import shutil
 import socket
@@ -15,6 +17,7 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
@@ -246,6 +249,66 @@ def test_nothing_a_model_holds_runs(page: Page, requested: list[str]) -> None:
     upload(page, "inbox.csv", "text\nThe grinder\nThe kettle\n")
     expect(page.get_by_role("heading", name="2 rows answered")).to_be_visible()
     assert_nothing_ran(page)
+    assert outside(requested) == set()
+
+
+def test_a_document_of_another_kind_is_read(page: Page) -> None:
+    """An e-mail is answered by what it says, and its attachment is listed."""
+    choose(page, 0, "tickets@1 · promoted")
+    mail = (
+        f"Subject: Money\nContent-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: text/plain\n\n{TICKET}\n--x\n"
+    )
+    mail += "Content-Type: application/pdf\nContent-Disposition: attachment; filename=bill.pdf\n\nabc\n--x--\n"
+    upload(page, "mail.eml", mail)
+    expect(page.locator(".dc.result", has_text="mail.eml")).to_be_visible()
+    expect(page.get_by_text("bill.pdf")).to_be_visible()
+    upload(page, "broken.pdf", "%PDF-1.4 nothing")
+    expect(page.get_by_test_id("stAlert")).to_contain_text("it is damaged")
+
+
+def test_a_batch_lives_on_without_its_page(
+    page: Page, browser: Browser, address: str, requested: list[str], models_dir: Path
+) -> None:
+    """Upload, start, close the page, find the batch again by its address, look through it, download it."""
+    page.get_by_role("link", name="Batch").click()
+    page.get_by_role("heading", name="Batch").wait_for()
+    choose(page, 0, "tickets@1 · promoted")
+    rows = "".join(f'{number},"{TICKET} {number}"\n' for number in range(300))
+    upload(page, f"{PAYLOADS[1]}.csv", f'id,text\n{rows}300,"{PAYLOAD.replace(chr(34), chr(34) * 2)}"\n301,too,many\n')
+    expect(page.get_by_text("The first of 302 rows")).to_be_visible()
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_url("**/batch?job=*")
+    place = page.url
+    page.close()
+
+    with browser.new_context(viewport={"width": 1440, "height": 1000}, accept_downloads=True) as context:
+        again = context.new_page()
+        again.set_default_timeout(WAIT_MILLISECONDS)
+        again.on("request", lambda request: requested.append(request.url))
+        again.goto(place)
+        again.get_by_role("button", name="Download CSV").wait_for()
+        expect(again.get_by_text("301 rows answered")).to_be_visible()
+        expect(again.get_by_role("heading", name="Rejected rows")).to_be_visible()
+        found = {}
+        for kind in ("CSV", "JSONL", "Parquet"):
+            with again.expect_download() as download:
+                again.get_by_role("button", name=f"Download {kind}").click()
+            found[kind] = download.value.path().read_bytes()
+        again.get_by_label("Contains").fill("no such words anywhere")
+        again.keyboard.press("Enter")
+        expect(again.get_by_text("No row passes these filters.")).to_be_visible()
+        assert_nothing_ran(again)
+        again.screenshot(path=SCREENSHOTS / "batch.png", full_page=True)
+        again.get_by_role("button", name="Start another one").click()
+        expect(again.get_by_test_id("stFileUploader")).to_be_visible()
+        again.goto(f"{address}/batch?job=../../../etc/passwd")
+        expect(again.get_by_test_id("stAlert")).to_contain_text("There is no job")
+    lines = [json.loads(line) for line in found["JSONL"].decode().splitlines()]
+    assert [line["id"] for line in lines] == [str(number) for number in range(301)]
+    label = workflows.predict_text("tickets", f"{TICKET} 0", Settings(models_dir)).label
+    assert lines[0]["predicted_label"] == label
+    assert pq.read_table(io.BytesIO(found["Parquet"])).column("text").to_pylist() == [line["text"] for line in lines]
+    assert found["CSV"].count(b"\n") >= 302
     assert outside(requested) == set()
 
 

@@ -6,7 +6,6 @@ remembers the highest one once it was deleted.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 
 from classifier.datamodels import MULTI_LABEL
 from classifier.errors import BundleRefusedError, OutputError, RegistryError, UnknownModelError, excerpt
-from classifier.files import sync_path
+from classifier.files import write_whole
 from classifier.storage.bundle import read_manifest
 
 PROMOTED_FILE = "promoted"
@@ -277,17 +276,7 @@ class Registry:
 
 def _write_note(path: Path, value: str) -> None:
     """Write a one-line file in one step."""
-    temporary: str | None = None
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write(value + "\n")
-        Path(temporary).chmod(0o644)
-        sync_path(Path(temporary))
-        Path(temporary).replace(path)
-        sync_path(path.parent)
+        write_whole(path, f"{value}\n".encode("ascii"))
     except OSError as error:
         raise OutputError(path, f"it cannot be written ({error.strerror})", "check the disk") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

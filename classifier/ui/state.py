@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 MAX_OPEN_MODELS = 3
 TEXT_KEY = "classify.text"
+JOB_PARAMETER = "job"
 _QUESTION, _ANSWERS, _N_UPLOADS = "classify.question", "classify.answers", "classify.n_uploads"
 
 
@@ -131,6 +132,21 @@ def clear() -> None:
     """Go back to the first screen."""
     ask_file()
     _drop_upload()
+
+
+def followed_job() -> str | None:
+    """Return the id of the job that the address of the page names, if any."""
+    return st.query_params.get(JOB_PARAMETER)
+
+
+def follow_job(job_id: str) -> None:
+    """Let the address of the page name a job, so that it is found again."""
+    st.query_params[JOB_PARAMETER] = job_id
+
+
+def follow_no_job() -> None:
+    """Go back to where a job can be started."""
+    st.query_params.pop(JOB_PARAMETER, None)
 
 
 def upload_key() -> str:

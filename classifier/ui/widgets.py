@@ -14,13 +14,14 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from classifier.analysis.label_words import is_labels_only
 from classifier.datamodels import STATUS_EMPTY, Neighbor, Prediction
-from classifier.errors import ClassifierError
+from classifier.errors import ClassifierError, counted
 from classifier.modeling.explain import Explanation
 from classifier.reading.documents import Record
 from classifier.storage.registry import ModelVersion
 from classifier.ui import explaining, markup, state
 from classifier.ui.style import CSS
-from classifier.ui.uploads import ROW_LIMIT, TableAnswers, UploadedTable
+from classifier.ui.uploads import DOCUMENT_SUFFIXES, ROW_LIMIT, TABLE_SUFFIX, TableAnswers, UploadedTable
+from classifier.workflows.batch_jobs import AnsweredRows
 
 SHOWN_LABELS = 5
 SHORT_CHARACTERS = 600
@@ -79,8 +80,8 @@ def input_box(*, can_clear: bool) -> UploadedFile | None:
         if can_clear:
             st.button("Clear", type="tertiary", on_click=state.clear)
     return st.file_uploader(
-        f"Or a file: one text (.txt, .md), or a table with up to {ROW_LIMIT:,} texts (.csv)",
-        type=["txt", "md", "csv"],
+        f"Or a file: one document, or a table (.csv) of which the first {ROW_LIMIT:,} rows are answered",
+        type=[*DOCUMENT_SUFFIXES, TABLE_SUFFIX],
         key=state.upload_key(),
         on_change=state.ask_file,
     )
@@ -167,6 +168,36 @@ def pick_text_column(table: UploadedTable) -> str | None:
     if column is not None:
         st.html(markup.preview(table.samples(column)))
     return column
+
+
+def pick_column(title: str, columns: Sequence[str], found: str | None) -> str | None:
+    """Choose a column; None until one is chosen."""
+    index = None if found is None else columns.index(found)
+    return st.selectbox(title, columns, index=index, placeholder="Choose one")
+
+
+def rows_preview(columns: Sequence[str], rows: Sequence[Sequence[Any]], n_rows: int) -> None:
+    """Show the first rows of a table."""
+    st.html(markup.section("Preview", f"The first of {counted(n_rows, 'row')}"))
+    cells = [[markup.shortened(str(cell), TABLE_TEXT_CHARACTERS) for cell in row] for row in rows]
+    st.dataframe(_table(columns, cells), hide_index=True)
+
+
+def answered_rows(found: AnsweredRows, *, at_most: int) -> None:
+    """Show rows of a batch."""
+    if not found.rows:
+        st.html(markup.note("No row passes these filters."))
+        return
+    if len(found.rows) == at_most:
+        st.html(markup.note(f"The first {at_most:,} rows that pass; all are in the download."))
+    cells = [[markup.shortened(cell, TABLE_TEXT_CHARACTERS) for cell in row] for row in found.rows]
+    st.dataframe(_table(found.columns, cells), hide_index=True, height=min(38 + 35 * len(cells), 2 * TABLE_PIXELS))
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """Arrange cells by column; columns of one name are told apart."""
+    names = [name if columns.index(name) == at else f"{name} ({at + 1})" for at, name in enumerate(columns)]
+    return {name: [row[at] for row in rows] for at, name in enumerate(names)}
 
 
 @contextmanager

@@ -1,0 +1,139 @@
+"""The page that answers every row of a table, however long, as a job that does not need the page."""
+
+from __future__ import annotations
+
+import io
+from functools import partial
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from classifier import workflows
+from classifier.datamodels import STATUSES, ReviewPolicy, Settings
+from classifier.errors import ClassifierError
+from classifier.prediction.formats import FORMATS
+from classifier.storage.registry import ModelVersion
+from classifier.ui import following, markup, state, widgets
+from classifier.workflows import batch_jobs
+from classifier.workflows.jobs import Job, Jobs
+
+TITLE = "Batch"
+LEAD = "Answers for every row of a table. The work goes on without this page, and its address finds it again."
+SHOWN_ROWS = 500
+READ_BYTES = 1 << 20
+MIME = {"csv": "text/csv", "jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
+EXACT, FAST = "Exact", "Fast"
+
+
+def batch() -> None:
+    """Draw the page; a mistake that the visitor can mend becomes one sentence."""
+    widgets.style()
+    st.html(markup.heading(TITLE, LEAD))
+    try:
+        settings = Settings.from_environment()
+        jobs, job_id = Jobs(settings), state.followed_job()
+        if job_id is None:
+            _ask(settings, jobs)
+        else:
+            _follow(jobs, jobs.find(job_id))
+    except ClassifierError as error:
+        widgets.problem(error)
+        if state.followed_job() is not None:
+            st.button("Start another one", on_click=state.follow_no_job)
+
+
+def _ask(settings: Settings, jobs: Jobs) -> None:
+    """Take a table and what is to be done with it."""
+    models = workflows.list_models(settings)
+    if not models:
+        widgets.first_screen(settings.models_dir)
+        return
+    with st.sidebar:
+        model = widgets.pick_model(models)
+        st.html(markup.model_card(model.facts()))
+    given = st.file_uploader("A table: CSV, TSV, JSONL or Parquet, also .gz and .zst", type=list(batch_jobs.SUFFIXES))
+    if given is None:
+        return
+    upload = state.remembered(given.file_id, "upload", lambda: batch_jobs.keep_upload(jobs, given.name, _pieces(given)))
+    widgets.notes(upload.notes)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        column = widgets.pick_column("Column with the texts", upload.columns, upload.text_column)
+        widgets.rows_preview(upload.columns, upload.first_rows, upload.n_rows)
+    with right:
+        options = _options(model, upload.n_rows)
+        if st.button("Start", type="primary", disabled=column is None) and column is not None:
+            job = batch_jobs.start_batch(jobs, upload, model.folder, text_column=column, **options)
+            state.follow_job(job.id)
+            st.rerun()
+
+
+def _options(model: ModelVersion, n_rows: int) -> dict[str, Any]:
+    """Choose how exact the answers are, and which of them go to a person."""
+    del model
+    way = st.segmented_control("Answers", [EXACT, FAST], default=EXACT, required=True)
+    tolerance = None
+    if way == FAST:
+        percent = st.slider("Rows that may get another answer", 0.1, 2.0, 0.5, 0.1, format="%.1f %%")
+        tolerance = percent / 100
+    rule = st.radio("A person reads", ["answers below a confidence", "a number of answers"], horizontal=True)
+    if rule == "a number of answers":
+        n_read = st.number_input("How many can be read", 0, n_rows, min(100, n_rows), 10)
+        return {"tolerance": tolerance, "review": ReviewPolicy(review_budget=int(n_read))}
+    confidence = st.slider("Confidence below which a person reads", 0, 99, 50, 1, format="%d %%")
+    return {"tolerance": tolerance, "review": ReviewPolicy(min_confidence=confidence / 100)}
+
+
+def _follow(jobs: Jobs, job: Job) -> None:
+    """Show a batch, and what came of it."""
+    st.html(markup.section(job.title))
+    if not following.follow(jobs, job, state.follow_no_job) or job.result is None:
+        return
+    st.html(markup.batch_summary(job.result))
+    with st.container(horizontal=True):
+        for output_format in FORMATS:
+            st.download_button(
+                f"Download {output_format.upper() if output_format != 'parquet' else 'Parquet'}",
+                partial(_content, job, output_format),
+                file_name=batch_jobs.download_name(job, output_format),
+                mime=MIME[output_format],
+                on_click="ignore",
+            )
+        st.button("Start another one", on_click=state.follow_no_job)
+    _rows(job)
+    rejected = batch_jobs.rejected_rows(job)
+    if rejected:
+        st.html(markup.section("Rejected rows", f"{job.result['counts']['n_rejected']:,} rows could not be read"))
+        st.dataframe(rejected, hide_index=True)
+
+
+def _rows(job: Job) -> None:
+    """Show answered rows, filtered."""
+    counts = (job.result or {})["counts"]
+    st.html(markup.section("Answers"))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        label = st.selectbox("Label", [None, *counts["labels"]], format_func=lambda one: one or "All labels")
+        status = st.selectbox(
+            "Status",
+            [None, *(one for one in STATUSES if one in counts["statuses"])],
+            format_func=lambda one: one or "All statuses",
+        )
+        words = st.text_input("Contains")
+    found = state.remembered(
+        (job.id, label, status, words),
+        "rows",
+        lambda: batch_jobs.answered_rows(job, label=label, status=status, contains=words, limit=SHOWN_ROWS),
+    )
+    widgets.answered_rows(found, at_most=SHOWN_ROWS)
+
+
+def _pieces(given: UploadedFile) -> Any:
+    """Give an upload piece by piece."""
+    stream = io.BytesIO(given.getbuffer())
+    return iter(partial(stream.read, READ_BYTES), b"")
+
+
+def _content(job: Job, output_format: str) -> bytes:
+    """Read the answers when they are asked for."""
+    return batch_jobs.download_file(job, output_format).read_bytes()

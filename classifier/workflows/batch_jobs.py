@@ -1,0 +1,242 @@
+"""A batch as a job: the file is kept with it, so that it can be looked at, gone on with and fetched later."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePath
+from typing import Any
+
+from classifier.datamodels import ReviewPolicy
+from classifier.errors import ColumnError, FileProblemError, listing
+from classifier.prediction.batch import ADDED_COLUMNS
+from classifier.prediction.formats import open_format, unescape_formula
+from classifier.reading.columns import choose_columns
+from classifier.reading.documents import READERS, open_table
+from classifier.reading.table import Row
+from classifier.workflows.jobs import Job, Jobs
+from classifier.workflows.labelled import rejected_path
+
+SUFFIXES = tuple(
+    f"{suffix}{packed}" for suffix in READERS for packed in (("", ".gz", ".zst") if suffix != ".parquet" else ("",))
+)
+OUTPUT_FILE = "answers.csv"
+PREVIEW_ROWS = 5
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A table that was uploaded for a batch.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the job that it is for.
+    path : Path
+        Where it is kept.
+    name : str
+        What its owner calls it; never part of a path.
+    columns : tuple of str
+    n_rows : int
+    text_column : str or None
+        Where the texts seem to be; None where no column looks like it.
+    first_rows : tuple of tuple
+        The first cells of each column, for a preview.
+    notes : tuple of str
+        What its owner should know about how it is read.
+    """
+
+    folder: Path
+    path: Path
+    name: str
+    columns: tuple[str, ...]
+    n_rows: int
+    text_column: str | None
+    first_rows: tuple[tuple[Any, ...], ...]
+    notes: tuple[str, ...]
+
+
+def keep_upload(jobs: Jobs, name: str, content: Iterable[bytes]) -> Upload:
+    """Keep an uploaded table for a job that may be started with it.
+
+    Parameters
+    ----------
+    jobs : Jobs
+    name : str
+        What its owner calls it.
+    content : iterable of bytes
+        The file, piece by piece.
+
+    Raises
+    ------
+    FileProblemError
+        When it cannot be read as a table.
+    """
+    suffix = next((one for one in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(one)), None)
+    if suffix is None:
+        raise FileProblemError(name, "it is no table that can be read here", f"give one of {listing(SUFFIXES, 99)}")
+    folder = jobs.new_folder()
+    path = folder / f"input{suffix}"
+    with path.open("wb") as stream:
+        for piece in content:
+            stream.write(piece)
+    try:
+        table = open_table(path)
+        rows = islice((row for row in table.rows() if isinstance(row, Row)), PREVIEW_ROWS)
+        first_rows = tuple(row.cells for row in rows)
+        try:
+            text_column = choose_columns(table).text
+        except ColumnError:
+            text_column = None
+    except FileProblemError as error:
+        path.unlink()
+        folder.rmdir()
+        raise FileProblemError(name, error.problem, error.remedy) from error
+    return Upload(folder, path, name, table.columns, table.n_rows, text_column, first_rows, table.notes)
+
+
+def start_batch(
+    jobs: Jobs,
+    upload: Upload,
+    model: Path,
+    *,
+    text_column: str,
+    review: ReviewPolicy,
+    tolerance: float | None = None,
+) -> Job:
+    """Start answering every row of an uploaded table.
+
+    Parameters
+    ----------
+    jobs : Jobs
+    upload : Upload
+    model : Path
+        Folder of the model.
+    text_column : str
+        Where the texts are.
+    review : ReviewPolicy
+        Which answers go to a person.
+    tolerance : float or None
+        Let the words alone answer where they are clear, with at most this share of other answers; None for exact ones.
+    """
+    arguments = [str(model.absolute()), str(upload.path), "-o", str(upload.folder / OUTPUT_FILE), "--json"]
+    arguments += [f"--text-column={text_column}"]
+    arguments += ["--fast", f"--tolerance={tolerance}"] if tolerance is not None else []
+    for option, value in (
+        ("target-accuracy", review.target_accuracy),
+        ("review-budget", review.review_budget),
+        ("min-confidence", review.min_confidence),
+    ):
+        arguments += [f"--{option}={value}"] if value is not None else []
+    return jobs.start(upload.folder, "predict", upload.name, arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRows:
+    """Some rows of a finished batch.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Those of the upload, then the added ones.
+    rows : list of tuple of str
+        Their cells.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+    def column(self, name: str) -> list[str]:
+        """Return the cells of an added column."""
+        at = len(self.columns) - 1 - self.columns[::-1].index(name)
+        return [row[at] for row in self.rows]
+
+
+def answered_rows(
+    job: Job, *, label: str | None = None, status: str | None = None, contains: str = "", limit: int = 1000
+) -> AnsweredRows:
+    """Return the first answered rows of a finished batch that pass some filters.
+
+    Parameters
+    ----------
+    job : Job
+        Done.
+    label, status : str or None
+        Only rows of this label or status; None for all.
+    contains : str
+        Only rows of which a cell contains this, whatever its case.
+    limit : int
+        How many at most.
+    """
+    table = open_table(job.folder / OUTPUT_FILE)
+    asked = contains.casefold()
+    names = [name for name, _ in ADDED_COLUMNS]
+    label_at, _, status_at = (len(table.columns) - 1 - table.columns[::-1].index(name) for name in names)
+    cells = (_unescaped(row).cells for row in table.rows() if isinstance(row, Row))
+    found = (
+        row
+        for row in cells
+        if (label is None or row[label_at] == label)
+        and (status is None or row[status_at] == status)
+        and (not asked or any(asked in cell.casefold() for cell in row))
+    )
+    return AnsweredRows(table.columns, list(islice(found, limit)))
+
+
+def rejected_rows(job: Job, limit: int = 1000) -> list[dict[str, str]]:
+    """Return the first rows of a batch that could not be read, and why."""
+    path = rejected_path(job.folder / OUTPUT_FILE)
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(islice(csv.DictReader(stream), limit))
+
+
+def download_file(job: Job, output_format: str) -> Path:
+    """Return the answers of a finished batch in a format, which is made where it is asked for first.
+
+    Parameters
+    ----------
+    job : Job
+        Done.
+    output_format : str
+        A name of `classifier.prediction.formats.FORMATS`.
+    """
+    answers = job.folder / OUTPUT_FILE
+    if output_format == "csv":
+        return answers
+    target = job.folder / f"answers.{output_format}"
+    if not target.exists():
+        parts, whole = job.folder / f".{target.name}.parts", job.folder / f".{target.name}"
+        table = open_table(answers)
+        rows = open_format(output_format, target, table, ())
+        with parts.open("wb") as stream:
+            stream.write(rows.begin())
+            some_rows = _in_blocks(row for row in table.rows() if isinstance(row, Row))
+            sizes = [stream.write(rows.block((_unescaped(row), ()) for row in some)) for some in some_rows]
+        if not rows.whole(parts, sizes, whole):
+            parts.replace(whole)
+        parts.unlink(missing_ok=True)
+        whole.replace(target)
+    return target
+
+
+def download_name(job: Job, output_format: str) -> str:
+    """Name the answers after the uploaded file."""
+    stem = _UNSAFE.sub("-", PurePath(job.title).name.split(".")[0]).strip("-.")[:80]
+    return f"{stem or 'answers'}.predicted.{output_format}"
+
+
+def _unescaped(row: Row) -> Row:
+    """Take the apostrophes away that a spreadsheet needs."""
+    return Row(row.number, tuple(unescape_formula(cell) for cell in row.cells))
+
+
+def _in_blocks(rows: Iterator[Row], size: int = 2000) -> Iterator[list[Row]]:
+    """Group rows."""
+    while some := list(islice(rows, size)):
+        yield some

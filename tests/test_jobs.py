@@ -1,0 +1,175 @@
+"""Jobs live on without whoever started them, are found again, stop, go on, and wait for their turn."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import DATA
+
+from classifier import workflows
+from classifier.datamodels import Settings
+from classifier.errors import UnknownJobError
+from classifier.workflows.jobs import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    RUNNING,
+    STOPPED,
+    UNDER_WAY,
+    WAITING,
+    Job,
+    Jobs,
+)
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are ended by signals")
+N_ROWS = 60_000
+
+
+@pytest.fixture(scope="module")
+def shelf(memory_folder: Path) -> Settings:
+    """Store a small model that needs no transformer."""
+    settings = Settings(memory_folder / "jobs" / "models")
+    workflows.train(DATA / "support_tickets.csv", settings, name="tickets", embedder="lsa")
+    return settings
+
+
+@pytest.fixture
+def jobs(shelf: Settings) -> Jobs:
+    """Begin with the model."""
+    return Jobs(shelf)
+
+
+def predict(jobs: Jobs, shelf: Settings, n_rows: int = N_ROWS) -> Job:
+    """Start a batch."""
+    folder = jobs.new_folder()
+    with (folder / "input.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["id", "text"], *([row, f"where is parcel {row}"] for row in range(n_rows))])
+    arguments = ["tickets", str(folder / "input.csv"), "-o", str(folder / "output.csv"), "--json"]
+    return jobs.start(folder, "predict", "A batch", [*arguments, "--models-dir", str(shelf.models_dir)])
+
+
+def wait(until: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait for something, but not for ever."""
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def ended(job: Job) -> str:
+    """Wait for the end of a job; return its state."""
+    wait(lambda: job.state not in UNDER_WAY)
+    return job.state
+
+
+def has_begun(job: Job) -> bool:
+    """Tell whether some blocks are finished."""
+    journal = job.folder / "output.csv.unfinished" / "journal"
+    return journal.exists() and journal.stat().st_size > 2000
+
+
+def test_a_job_is_found_again_and_says_how_far_it_is(jobs: Jobs, shelf: Settings) -> None:
+    """By its id, from another object, with its result and what it said."""
+    job = predict(jobs, shelf, 3000)
+    again = Jobs(shelf).find(job.id)
+    assert again == job
+    assert job in jobs.all()
+    assert ended(again) == DONE
+    assert again.exit_code == 0
+    assert again.result is not None
+    assert again.result["counts"]["n_rows"] == 3000
+    assert (again.folder / "output.csv").exists()
+    again.delete()
+    with pytest.raises(UnknownJobError, match="may have been deleted"):
+        jobs.find(job.id)
+
+
+@pytest.mark.parametrize("job_id", ["", "..", "../../models", "a" * 16, "/etc/passwd", "a" * 15 + "\n"])
+def test_an_id_is_no_path(jobs: Jobs, job_id: str) -> None:
+    """Whatever is asked for, nothing beside the jobs is looked at."""
+    with pytest.raises(UnknownJobError):
+        jobs.find(job_id)
+
+
+@pytest.mark.parametrize(("end", "state"), [(signal.SIGTERM, STOPPED), (signal.SIGKILL, INTERRUPTED)])
+def test_a_batch_that_ended_early_goes_on(jobs: Jobs, shelf: Settings, end: signal.Signals, state: str) -> None:
+    """Stopped or killed, it loses nothing, and its file is the one of an undisturbed run."""
+    whole, job = predict(jobs, shelf), predict(jobs, shelf)
+    assert ended(whole) == DONE
+    wait(lambda: has_begun(job) or job.state not in UNDER_WAY)
+    assert job.state == RUNNING
+    if end == signal.SIGTERM:
+        job.stop()
+    else:
+        os.kill(int((job.folder / "lock").read_text()), end)
+    assert ended(job) == state
+    assert not (job.folder / "output.csv").exists()
+    job.resume()
+    assert ended(job) == DONE
+    assert job.result is not None
+    assert job.result["n_rows_before"] > 0
+    assert (job.folder / "output.csv").read_bytes() == (whole.folder / "output.csv").read_bytes()
+
+
+def test_a_job_outlives_its_server(shelf: Settings) -> None:
+    """The process that started it is killed, with its whole group; the job is done all the same."""
+    script = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from pathlib import Path; import time\n"
+        "from classifier.datamodels import Settings; from classifier.workflows.jobs import Jobs\n"
+        "from test_jobs import predict\n"
+        "shelf = Settings(Path(sys.argv[1])); print(predict(Jobs(shelf), shelf, 20000).id, flush=True)\n"
+        "time.sleep(600)"
+    )
+    command = [sys.executable, "-c", script, str(shelf.models_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as server:
+        assert server.stdout is not None
+        job_id = server.stdout.readline().strip()
+        os.killpg(server.pid, signal.SIGKILL)
+    job = Jobs(shelf).find(job_id)
+    assert ended(job) == DONE
+    assert job.result is not None
+    assert job.result["counts"]["n_rows"] == 20000
+
+
+def test_jobs_wait_for_their_turn(jobs: Jobs, shelf: Settings) -> None:
+    """Two at once would only slow each other down."""
+    both = [predict(jobs, shelf, 20_000) for _ in range(2)]
+    seen = set[tuple[str, ...]]()
+
+    def are_done() -> bool:
+        seen.add(tuple(sorted(job.state for job in both)))
+        return all(job.state == DONE for job in both)
+
+    wait(are_done)
+    assert (RUNNING, RUNNING) not in seen
+    assert (RUNNING, WAITING) in seen
+
+
+def test_a_mistake_is_told(jobs: Jobs, shelf: Settings) -> None:
+    """A job that cannot be done says why, in one sentence, and can be tried again."""
+    folder = jobs.new_folder()
+    (folder / "input.csv").write_text("number\n1\n")
+    job = jobs.start(folder, "train", "Nothing", [str(folder / "input.csv"), "--models-dir", str(shelf.models_dir)])
+    assert ended(job) == FAILED
+    assert job.log.startswith("error: ")
+    assert len(job.log.splitlines()) == 1
+    assert job.result is None
+
+
+def test_jobs_are_listed(jobs: Jobs, shelf: Settings) -> None:
+    """``classifier jobs`` prints what the page shows."""
+    job = predict(jobs, shelf, 10)
+    assert ended(job) == DONE
+    command = [sys.executable, "-m", "classifier", "jobs", "--json", "--models-dir", str(shelf.models_dir)]
+    listed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["jobs"]
+    assert listed[0] == {"id": job.id, "state": DONE, "created": job.created, "title": "A batch"}
