@@ -23,6 +23,7 @@ VERBS = (
     "report",
     "embed",
     "compare",
+    "jobs",
     "models list",
     "models show",
     "models promote",
