@@ -12,15 +12,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from conftest import DATA
 
 from classifier import workflows
-from classifier.datamodels import Settings
-from classifier.errors import UnknownJobError
+from classifier.datamodels import ReviewPolicy, Settings
+from classifier.errors import FileProblemError, UnknownJobError
+from classifier.workflows import batch_jobs
 from classifier.workflows.jobs import (
     DONE,
     FAILED,
+    FOLDER,
     INTERRUPTED,
     RUNNING,
     STOPPED,
@@ -173,3 +176,51 @@ def test_jobs_are_listed(jobs: Jobs, shelf: Settings) -> None:
     command = [sys.executable, "-m", "classifier", "jobs", "--json", "--models-dir", str(shelf.models_dir)]
     listed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["jobs"]
     assert listed[0] == {"id": job.id, "state": DONE, "created": job.created, "title": "A batch"}
+
+
+def test_an_upload_becomes_answers_in_every_format(jobs: Jobs, shelf: Settings) -> None:
+    """Whatever separates the cells, and whatever a spreadsheet would run, the downloads hold the very cells."""
+    content = 'id;text;note\n007;"where is; my parcel";=1+1\n8;refund me;NA\n9;too;many;cells\n'.encode("utf-16")
+    upload = batch_jobs.keep_upload(jobs, "../../My tickets.csv", iter([content[:9], content[9:]]))
+    assert upload.path.parent == upload.folder
+    assert (upload.columns, upload.n_rows, upload.text_column) == (("id", "text", "note"), 3, "text")
+    assert upload.first_rows[0] == ("007", "where is; my parcel", "=1+1")
+    model = shelf.models_dir / "tickets" / "1"
+    job = batch_jobs.start_batch(
+        jobs, upload, model, text_column="text", review=ReviewPolicy(review_budget=1), tolerance=0.1
+    )
+    assert ended(job) == DONE
+    assert (job.exit_code, job.title) == (3, "../../My tickets.csv")
+    expected = [("007", "where is; my parcel", "=1+1"), ("8", "refund me", "NA")]
+    assert [row[:3] for row in batch_jobs.answered_rows(job).rows] == expected
+    assert [row[:3] for row in batch_jobs.answered_rows(job, contains="REFUND").rows] == expected[1:]
+    label = batch_jobs.answered_rows(job).column("predicted_label")[0]
+    assert label in {row[-4] for row in batch_jobs.answered_rows(job, label=label, limit=1).rows}
+    assert batch_jobs.answered_rows(job, status="no such status").rows == []
+    assert [row["row"] for row in batch_jobs.rejected_rows(job)] == ["3"]
+    lines = batch_jobs.download_file(job, "jsonl").read_text(encoding="utf-8").splitlines()
+    assert [tuple(json.loads(line).values())[:3] for line in lines] == expected
+    table = pq.read_table(batch_jobs.download_file(job, "parquet")).to_pylist()
+    assert [tuple(row.values())[:3] for row in table] == expected
+    assert "'=1+1" in batch_jobs.download_file(job, "csv").read_text(encoding="utf-8")
+    assert batch_jobs.download_name(job, "csv") == "My-tickets.predicted.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("photo.png", b"\x89PNG", "no table that can be read here"),
+        ("../a.csv", b"", "is empty|no header|empty"),
+        ("a.parquet", b"PAR1 nothing", "Parquet"),
+    ],
+)
+def test_an_upload_that_is_no_table_leaves_nothing(
+    jobs: Jobs, shelf: Settings, name: str, content: bytes, why: str
+) -> None:
+    """The sentence names the visitor's file, and no folder is kept."""
+    jobs.new_folder()
+    before = set((shelf.models_dir / FOLDER).iterdir())
+    with pytest.raises(FileProblemError, match=why) as caught:
+        batch_jobs.keep_upload(jobs, name, iter([content]))
+    assert str(caught.value).startswith(f"{name}: ")
+    assert set((shelf.models_dir / FOLDER).iterdir()) == before
