@@ -366,7 +366,7 @@ def write_parcels(n_rows: int, more: str = "") -> None:
 
 def test_ctrl_c_finishes_the_block_in_hand_and_says_how_to_go_on(shelf: Path) -> None:
     """SIGINT ends a run with 130, keeps what is finished and an earlier output; the same command does the rest."""
-    write_parcels(7_000)
+    write_parcels(12_000)
     Path("out.csv").write_text("of last week")
     arguments = ["predict", "support-part", "long.csv", "-o", "out.csv", "--models-dir", str(shelf)]
     journal = Path("out.csv.unfinished/journal")
@@ -383,7 +383,7 @@ def test_ctrl_c_finishes_the_block_in_hand_and_says_how_to_go_on(shelf: Path) ->
     assert Path("out.csv").read_text() == "of last week"
     assert sorted(path.name for path in Path().iterdir()) == ["long.csv", "out.csv", "out.csv.unfinished"]
     report = command(*arguments, "--json").json
-    assert 0 < report["n_rows_before"] < report["counts"]["n_rows"] == 7_000
+    assert 0 < report["n_rows_before"] < report["counts"]["n_rows"] == 12_000
     assert [row[0] for row in csv_rows(Path("out.csv").read_text())] == [
         row[0] for row in csv_rows(Path("long.csv").read_text())
     ]

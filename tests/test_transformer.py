@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformer
 from test_contract import CONTRACT
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from classifier import load_embedder
+from classifier import load_embedder, progress
 from classifier.datamodels import EncoderOptions
 from classifier.embedding import transformer
 from classifier.embedding.chunking import Chunk, Chunker
@@ -95,8 +95,9 @@ def test_equal_texts_are_embedded_once() -> None:
     assert not np.array_equal(vectors[0], vectors[1])
 
 
-def test_a_progress_bar_counts_documents(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_progress_bar_counts_documents(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The bar reaches the number of distinct texts, empty and long ones included, on stderr only."""
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     counting()[0].encode(["sun", "", "rain " * 30, "sun", "fog"], progress=True)
     shown = capsys.readouterr()
     assert shown.out == ""
