@@ -13,7 +13,6 @@ from classifier import workflows
 from classifier.datamodels import STATUSES, ReviewPolicy, Settings
 from classifier.errors import ClassifierError
 from classifier.prediction.formats import FORMATS
-from classifier.storage.registry import ModelVersion
 from classifier.ui import following, markup, state, widgets
 from classifier.workflows import batch_jobs
 from classifier.workflows.jobs import Job, Jobs
@@ -62,16 +61,15 @@ def _ask(settings: Settings, jobs: Jobs) -> None:
         column = widgets.pick_column("Column with the texts", upload.columns, upload.text_column)
         widgets.rows_preview(upload.columns, upload.first_rows, upload.n_rows)
     with right:
-        options = _options(model, upload.n_rows)
+        options = _options(upload.n_rows)
         if st.button("Start", type="primary", disabled=column is None) and column is not None:
             job = batch_jobs.start_batch(jobs, upload, model.folder, text_column=column, **options)
             state.follow_job(job.id)
             st.rerun()
 
 
-def _options(model: ModelVersion, n_rows: int) -> dict[str, Any]:
+def _options(n_rows: int) -> dict[str, Any]:
     """Choose how exact the answers are, and which of them go to a person."""
-    del model
     way = st.segmented_control("Answers", [EXACT, FAST], default=EXACT, required=True)
     tolerance = None
     if way == FAST:

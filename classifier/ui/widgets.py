@@ -162,9 +162,7 @@ def notes(sentences: Sequence[str]) -> None:
 
 def pick_text_column(table: UploadedTable) -> str | None:
     """Choose the column of the texts and show what it holds; None until one is chosen."""
-    columns = table.table.columns
-    found = None if table.text_column is None else columns.index(table.text_column)
-    column = st.selectbox("Column with the texts", columns, index=found, placeholder="Choose one")
+    column = pick_column("Column with the texts", table.table.columns, table.text_column)
     if column is not None:
         st.html(markup.preview(table.samples(column)))
     return column
