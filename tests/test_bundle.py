@@ -35,6 +35,7 @@ from classifier.storage.bundle import (
     ARRAYS,
     FILES,
     FORMAT,
+    ISSUES_FILE,
     MANIFEST_FILE,
     MAX_MANIFEST_BYTES,
     Bundle,
@@ -75,6 +76,23 @@ def put_word(folder: Path, *, coef: float = 0.0, intercept: float = 0.0, idf: fl
         np.save(folder / f"lexical_{name}.npy", array.astype("<f4"))
     np.save(folder / "lexical_terms.npy", np.frombuffer(b"rye", dtype=np.uint8))
     seal(folder, n_words=1)
+
+
+def put_answers(folder: Path, *answers: int) -> None:
+    """Say what the first document was given while it was held out, the others nothing, and mend the checksums."""
+    held_out, found = (
+        np.load(folder / "held_out.npy"),
+        np.full((len(np.load(folder / "held_out.npy")), len(answers)), -1),
+    )
+    held_out[0], found[0] = (0.5, 0.5, 1), answers
+    np.save(folder / "held_out.npy", held_out)
+    put_array(folder, "held_out_answers", found.astype("<i4"))
+
+
+def put_issue(folder: Path, **changes: object) -> None:
+    """Say that a document deserves a look and mend the checksums."""
+    issue = {"row": 0, "kind": "suspected", "label": "a", "suggested": "b", "quality": 0.5, "reason": "why"}
+    put_bytes(folder, ISSUES_FILE, json.dumps([issue | changes]).encode())
 
 
 def put_scope(folder: Path, **changes: object) -> None:
@@ -294,6 +312,18 @@ PAYLOADS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: put_array(f, "held_out", np.zeros((2, 3), "<f4")),
         "held-out answers differ in number",
     ),
+    "a held-out answer that is no label": (lambda f: put_answers(f, 2), "held-out answers are no labels"),
+    "a held-out answer below zero": (lambda f: put_answers(f, -2), "held-out answers are no labels"),
+    "held-out answers of another width": (lambda f: put_answers(f, 0, 0), "held-out answers have another shape"),
+    "held-out answers of too few": (lambda f: put_array(f, "held_out_answers", np.zeros((1, 1), "<i4")), "held-out"),
+    "issues that are no list": (lambda f: put_bytes(f, ISSUES_FILE, b"{}"), "no list of issues"),
+    "issues that are no JSON": (lambda f: put_bytes(f, ISSUES_FILE, b"["), "is not valid JSON"),
+    "issues in a deep nest": (lambda f: put_bytes(f, ISSUES_FILE, b"[" * 10**5 + b"]" * 10**5), "is not valid JSON"),
+    "an issue of no document": (lambda f: put_issue(f, row=99), "its issues are no issues of its documents"),
+    "an issue of an unknown kind": (lambda f: put_issue(f, kind="x"), "its issues are no issues of its documents"),
+    "an issue whose label is a list": (lambda f: put_issue(f, label=[]), "its issues are no issues of its documents"),
+    "an issue beyond 1": (lambda f: put_issue(f, quality=2), "its issues are no issues of its documents"),
+    "an issue with a further field": (lambda f: put_issue(f, code="x"), "its issues are no issues"),
     "a scope that is no rule": (lambda f: seal(f, scope={"limit": 1.0}), "scope is no rule"),
     "NaN in the scope": (
         lambda f: seal(f, scope=dict.fromkeys(SCOPE_FIELDS, math.nan)),
@@ -543,6 +573,7 @@ def test_bundle_comes_back_as_it_was(tmp_path: Path) -> None:
         "lexical_idf": np.array([1.5, 2], "<f4"),
         "lexical_terms": np.frombuffer("ä\nb".encode(), "|u1"),
         "held_out": np.full((3, 3), -1, "<f4"),
+        "held_out_answers": np.full((3, 1), -1, "<i4"),
         "label_matrix": np.zeros((0, 2), "|u1"),
     }
     documents = [
@@ -550,11 +581,13 @@ def test_bundle_comes_back_as_it_was(tmp_path: Path) -> None:
         Document("7", "two\r\nlines\u2028", "b", 2),
         Document("", "\0\ud800", "", 3),
     ]
-    save_bundle(Bundle(facts, arrays, documents, "# Kärd\n\ud800"), tmp_path / "deep" / "er" / "1")
+    issues = [{"row": 1, "reason": "\ud800 half"}]
+    save_bundle(Bundle(facts, arrays, documents, "# Kärd\n\ud800", {}, issues), tmp_path / "deep" / "er" / "1")
     bundle = load_bundle(tmp_path / "deep" / "er" / "1")
     assert bundle.facts == facts
     assert bundle.card == "# Kärd\n\\ud800"
     assert list(bundle.documents) == documents
+    assert bundle.issues == issues
     assert set(bundle.arrays) == set(ARRAYS)
     for name, array in arrays.items():
         assert bundle.arrays[name].tobytes() == array.tobytes()
@@ -701,6 +734,7 @@ def plain_bundle(
         "lexical_idf": np.zeros(0, "<f4"),
         "lexical_terms": np.zeros(0, "|u1"),
         "held_out": np.full((2, 3), -1, "<f4"),
+        "held_out_answers": np.full((2, 1), -1, "<i4"),
         "label_matrix": np.zeros((0, n_labels), "|u1"),
     }
     return Bundle(facts or {}, arrays, [Document("1", text, "a", 1), Document("2", text, "b", 2)], card)

@@ -38,7 +38,7 @@ def answered(n: int = 400, seed: int = 0) -> tuple[HeldOut, np.ndarray]:
 def test_held_out_answers_survive_storing() -> None:
     """What a bundle stores is what it gives back."""
     held_out, _ = answered(20)
-    again = HeldOut.from_array(held_out.to_array())
+    again = HeldOut.from_arrays(held_out.to_array(), held_out.answers, 2, is_set=False)
     for name in ("truth", "confidence", "correct"):
         assert np.array_equal(getattr(again, name), getattr(held_out, name))
     assert again.measured.all()
@@ -67,7 +67,7 @@ def test_documents_that_were_never_held_out_are_marked() -> None:
 def test_other_arrays_are_no_held_out_answers(values: np.ndarray) -> None:
     """Shape and numbers are checked."""
     with pytest.raises(ValueError, match="held-out answers"):
-        HeldOut.from_array(values)
+        HeldOut.from_arrays(values, np.full((len(values), 1), -1, dtype=np.int32), 2, is_set=False)
 
 
 def test_a_target_is_kept_and_a_higher_one_asks_more() -> None:

@@ -67,7 +67,9 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         Cross-validated metrics of the training documents; None where no label has two different documents, and after
         `load`: what was stored is in ``facts_["metrics"]``.
     audit_ : Audit
-        What deserves a look among the training documents; not stored but for a summary.
+        What deserves a look among the training documents; stored are its summary and `issues_`.
+    issues_ : tuple of LabelIssue
+        The training documents that deserve a look, worst first.
     documents_ : sequence of Document
         The documents it was trained on, behind `similar`.
     embeddings_ : ndarray of float32, shape (n_documents, n_dims)
@@ -259,6 +261,7 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         self.embeddings_, self.documents_ = embeddings, data.documents()
         self.warnings_ = data.warnings
         self.evaluation_, self.audit_, self.held_out_ = found.evaluation, found.audit, found.held_out
+        self.issues_ = found.audit.issues
         self.facts_ = {"head": self.head, "seed": self.seed, **found.facts}
         for made_from_them in ("_index", "_conformal"):
             self.__dict__.pop(made_from_them, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from classifier.analysis.agreement import stored_curve
+from classifier.analysis.issues import ISSUE_KINDS, LabelIssue
 from classifier.analysis.model_card import render_card
 from classifier.analysis.scope import BLOCK_ROWS
 from classifier.embedding.contract import EmbeddingContract
@@ -67,12 +69,14 @@ def save(model: Trained, folder: Path) -> Path:
         "embeddings": model.embeddings_,
         "document_labels": model.document_labels_,
         "held_out": model.held_out_.to_array(),
+        "held_out_answers": model.held_out_.answers,
         "label_matrix": _label_matrix_array(model, len(labels)),
         **_lexical_arrays(model.head_, model.lexicon_),
     }
     title = f"{folder.parent.name}, version {folder.name}"
     card = render_card(title, facts)
-    save_bundle(Bundle(facts, arrays, model.documents_, card, model.embedder_state_), folder)
+    issues = [asdict(issue) for issue in model.issues_]
+    save_bundle(Bundle(facts, arrays, model.documents_, card, model.embedder_state_, issues), folder)
     return folder
 
 
@@ -93,8 +97,9 @@ def load(kind: type[Model], folder: Path, options: EncoderOptions | None = None)
         stored_scope(facts)
         stored_curve(facts)
         lexicon, lexical = _lexical_half(bundle.arrays, n_words, len(labels))
-        held_out = _held_out(bundle.arrays)
         rule = stored_label_rule(facts, len(labels))
+        held_out = _held_out(bundle.arrays, len(labels), is_set=rule is not None)
+        issues = _issues(bundle.issues, len(bundle.documents))
         label_matrix = _label_matrix(bundle.arrays, len(labels)) if rule is not None else None
     except (ValueError, ArithmeticError) as error:
         raise BundleRefusedError(folder, str(error)) from error
@@ -109,7 +114,7 @@ def load(kind: type[Model], folder: Path, options: EncoderOptions | None = None)
     model.embeddings_ = bundle.arrays["embeddings"]
     model.document_labels_, model.documents_ = document_labels, bundle.documents
     model.embedder_state_ = bundle.embedder_state
-    model.facts_ = facts
+    model.issues_, model.facts_ = issues, facts
     return model
 
 
@@ -153,13 +158,29 @@ def _lexical_half(
     return Lexicon(terms[:n_words], terms[n_words:], idf), weights
 
 
-def _held_out(arrays: dict[str, np.ndarray]) -> HeldOut:
-    """Return how training documents fared while they were held out; unknown in formats 1 and 2."""
-    n_documents = len(arrays["embeddings"])
-    found = arrays.get("held_out", HeldOut.never(n_documents).to_array())
-    if len(found) != n_documents:
+def _held_out(arrays: dict[str, np.ndarray], n_labels: int, *, is_set: bool) -> HeldOut:
+    """Return how training documents fared while they were held out; unknown in formats 1 and 2, answers also in 3."""
+    never = HeldOut.never(len(arrays["embeddings"]))
+    found = arrays.get("held_out", never.to_array())
+    if len(found) != len(never.truth):
         raise ValueError("its documents and their held-out answers differ in number")
-    return HeldOut.from_array(found)
+    answers = arrays.get("held_out_answers", never.answers)
+    return HeldOut.from_arrays(found, answers, n_labels, is_set=is_set)
+
+
+def _issues(found: list[dict[str, Any]], n_documents: int) -> tuple[LabelIssue, ...]:
+    """Take what deserves a look among the documents."""
+    try:
+        issues = tuple(LabelIssue(**values) for values in found)
+    except TypeError as error:
+        raise ValueError("its issues are no issues") from error
+    for issue in issues:
+        is_row = type(issue.row) is int and 0 <= issue.row < n_documents
+        texts = (issue.label, issue.suggested, issue.reason)
+        is_quality = isinstance(issue.quality, int | float) and 0 <= issue.quality <= 1
+        if not is_row or not is_quality or issue.kind not in ISSUE_KINDS or not all(type(one) is str for one in texts):
+            raise ValueError("its issues are no issues of its documents")
+    return issues
 
 
 def _label_matrix_array(model: Trained, n_labels: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.analysis.issues import LabelIssue
 from classifier.datamodels import Document, EncoderOptions
 from classifier.embedding.contract import (
     FULL_PRECISIONS,
@@ -51,6 +52,7 @@ class Trained:
     document_labels_: NDArray[np.intp]
     label_matrix_: NDArray[np.bool_] | None
     documents_: Sequence[Document]
+    issues_: tuple[LabelIssue, ...]
     warnings_: tuple[str, ...]
     embedder_state_: State
     facts_: dict[str, Any]

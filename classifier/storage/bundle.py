@@ -29,19 +29,20 @@ from classifier.files import file_sha256, sync_path
 from classifier.storage.arrays import map_array, read_state, write_array, write_state
 from classifier.storage.documents import DOCUMENTS_FILE, OFFSETS_FILE, DocumentStore, write_documents
 
-FORMAT = 3
-_READABLE = frozenset({1, 2, FORMAT})
+FORMAT = 4
+_READABLE = frozenset({1, 2, 3, FORMAT})
 KIND = "document-classifier"
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "model_card.md"
 STATE_FILE = "embedder.safetensors"
+ISSUES_FILE = "issues.json"
 _FIRST_ARRAYS: Mapping[str, tuple[str, int]] = {
     "coef": ("<f4", 2),
     "intercept": ("<f4", 1),
     "embeddings": ("<f4", 2),
     "document_labels": ("<i4", 1),
 }
-ARRAYS: Mapping[str, tuple[str, int]] = {
+_WITH_WORDS: Mapping[str, tuple[str, int]] = {
     **_FIRST_ARRAYS,
     "lexical_coef": ("<f4", 2),
     "lexical_intercept": ("<f4", 1),
@@ -50,10 +51,13 @@ ARRAYS: Mapping[str, tuple[str, int]] = {
     "held_out": ("<f4", 2),
     "label_matrix": ("|u1", 2),
 }
+ARRAYS: Mapping[str, tuple[str, int]] = {**_WITH_WORDS, "held_out_answers": ("<i4", 2)}
 _OTHER_FILES = frozenset({DOCUMENTS_FILE, OFFSETS_FILE, CARD_FILE})
-FILES = frozenset({*(f"{name}.npy" for name in ARRAYS), *_OTHER_FILES})
+FILES = frozenset({*(f"{name}.npy" for name in ARRAYS), *_OTHER_FILES, ISSUES_FILE})
 MAX_MANIFEST_BYTES = 64 << 20
+MAX_ISSUES_BYTES = 256 << 20
 _TEMPORARY_PREFIX = ".incoming-"
+_FORMAT_OF_WORDS, _FORMAT_OF_ISSUES = 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class Bundle:
         The model card, in Markdown.
     embedder_state : dict of str to ndarray
         What the embedder learned from the training texts; empty where it learned nothing.
+    issues : list of dict
+        What deserves a look among the documents, worst first; empty in older formats.
     """
 
     facts: dict[str, Any]
@@ -79,6 +85,7 @@ class Bundle:
     documents: Sequence[Document]
     card: str
     embedder_state: dict[str, np.ndarray] = field(default_factory=dict)
+    issues: list[dict[str, Any]] = field(default_factory=list)
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
@@ -144,6 +151,7 @@ def load_bundle(folder: Path) -> Bundle:
         documents = DocumentStore(folder)
         card = (folder / CARD_FILE).read_text(encoding="utf-8")
         state = read_state(folder / STATE_FILE) if STATE_FILE in files else {}
+        issues = _read_issues(folder / ISSUES_FILE) if ISSUES_FILE in files else []
     except UnicodeDecodeError as error:
         raise BundleRefusedError(folder, f"{CARD_FILE} is not text") from error
     except OSError as error:
@@ -155,7 +163,7 @@ def load_bundle(folder: Path) -> Bundle:
     n_documents = len(arrays["embeddings"])
     if not n_documents == len(arrays["document_labels"]) == len(documents):
         raise BundleRefusedError(folder, "its documents, labels and vectors differ in number")
-    return Bundle(manifest["facts"], arrays, documents, card, state)
+    return Bundle(manifest["facts"], arrays, documents, card, state, issues)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -213,6 +221,7 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
         write_array(folder / f"{name}.npy", array)
     write_documents(folder, bundle.documents)
     (folder / CARD_FILE).write_bytes(_utf8(bundle.card))
+    (folder / ISSUES_FILE).write_text(json.dumps(bundle.issues, allow_nan=False), encoding="ascii")
     names = set(FILES)
     if bundle.embedder_state:
         write_state(folder / STATE_FILE, bundle.embedder_state)
@@ -235,12 +244,29 @@ def _expected_files(manifest: Mapping[str, Any]) -> frozenset[str]:
     """Return the files that a bundle must hold; one of format 1 has no state."""
     has_state = manifest["format"] > 1 and STATE_FILE in manifest["files"]
     files = _OTHER_FILES | {f"{name}.npy" for name in _arrays_of(manifest["format"])}
+    if manifest["format"] >= _FORMAT_OF_ISSUES:
+        files |= {ISSUES_FILE}
     return files | {STATE_FILE} if has_state else files
 
 
 def _arrays_of(number: int) -> Mapping[str, tuple[str, int]]:
-    """Return the arrays of a format; those of words came with format 3."""
-    return ARRAYS if number >= FORMAT else _FIRST_ARRAYS
+    """Return the arrays of a format; those of words came with format 3, held-out answers with format 4."""
+    if number < _FORMAT_OF_WORDS:
+        return _FIRST_ARRAYS
+    return ARRAYS if number >= _FORMAT_OF_ISSUES else _WITH_WORDS
+
+
+def _read_issues(path: Path) -> list[dict[str, Any]]:
+    """Read what deserves a look among the documents."""
+    if path.stat().st_size > MAX_ISSUES_BYTES:
+        raise ValueError(f"{path.name} is larger than {MAX_ISSUES_BYTES >> 20} MB")
+    try:
+        found = json.loads(path.read_text(encoding="ascii"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is not valid JSON") from error
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise ValueError(f"{path.name} is no list of issues")
+    return found
 
 
 def _check_entries(folder: Path, files: frozenset[str]) -> None:
