@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from classifier.datamodels import Document
 from classifier.errors import StorageError
 from classifier.storage.feedback import FILE_NAME, Feedback
 
@@ -171,3 +172,35 @@ def test_what_was_said_to_be_kept_survives_a_kill(feedback: Feedback) -> None:
         assert {f"text {number}" for number in range(max(said) + 1)} <= set(kept)
         n_kept += len(kept)
     assert n_kept >= 5 * 10
+
+
+def test_documents_wait_until_somebody_decides(feedback: Feedback) -> None:
+    """Each text once, in the order they were sent; a decision ends the waiting, and undoing it brings it back."""
+    sent = [Document("1", "a", "x"), Document("2", "b"), Document("3", "a", "y"), Document("4", "\ud800", "x")]
+    assert feedback.send("m", sent, source="the map") == 3
+    assert feedback.send("m", sent[:1], source="somebody else") == 0
+    assert feedback.send("other", sent[:1], source="the map") == 1
+    assert [(one.document, one.text, one.label) for one in feedback.waiting("m")] == [
+        ("1", "a", "x"),
+        ("2", "b", ""),
+        ("4", "?", "x"),
+    ]
+    assert [one.document for one in feedback.waiting("m", limit=1)] == ["1"]
+    number = feedback.record("m", "1", "a", "x", "y", who="ana")
+    assert [one.document for one in feedback.waiting("m")] == ["2", "4"]
+    assert (feedback.n_waiting("m"), feedback.n_waiting("other"), feedback.n_waiting("none")) == (2, 1, 0)
+    feedback.undo(number)
+    assert feedback.n_waiting("m") == 3
+    feedback.withdraw("m", source="the map")
+    assert (feedback.n_waiting("m"), feedback.n_waiting("other")) == (0, 1)
+
+
+def test_decisions_of_the_first_format_stay(feedback: Feedback) -> None:
+    """A file without documents that wait gets a place for them."""
+    feedback.record("m", "1", "a", "x", "y", who="ana")
+    with sqlite3.connect(feedback.path) as connection:
+        connection.execute("DROP TABLE waiting")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    assert feedback.send("m", [Document("1", "b")], source="here") == 1
+    assert labels(feedback) == {"a": "y"}

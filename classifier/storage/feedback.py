@@ -1,25 +1,32 @@
-"""What people decided about documents, in one SQLite file: a decision is on the disk before the next is asked for."""
+"""What people decided about documents, and which wait for them, in one SQLite file; a decision is on the disk at once."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from classifier.datamodels import Document
 from classifier.errors import StorageError
 
 FILE_NAME = "decisions.sqlite"
 BUSY_SECONDS = 10.0
-_FORMAT = 1
+_FORMAT = 2
 _TABLE = """
 CREATE TABLE IF NOT EXISTS decisions (
   number INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, version TEXT NOT NULL, digest BLOB NOT NULL,
   document TEXT NOT NULL, text TEXT NOT NULL, old_label TEXT NOT NULL, new_label TEXT NOT NULL, who TEXT NOT NULL,
   made_at TEXT NOT NULL, replaced_by INTEGER, undone_at TEXT, trained_in TEXT
+)"""
+_WAITING_TABLE = """
+CREATE TABLE IF NOT EXISTS waiting (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, digest BLOB NOT NULL, document TEXT NOT NULL,
+  text TEXT NOT NULL, label TEXT NOT NULL, source TEXT NOT NULL, sent_at TEXT NOT NULL, UNIQUE (model, digest)
 )"""
 _ONE_EACH = """
 CREATE UNIQUE INDEX IF NOT EXISTS standing ON decisions (model, digest)
@@ -36,6 +43,17 @@ _REPLACE = "UPDATE decisions SET replaced_by = ? WHERE number = ?"
 _UNDO = "UPDATE decisions SET undone_at = ? WHERE number = ? AND replaced_by IS NULL AND undone_at IS NULL"
 _BRING_BACK = "UPDATE decisions SET replaced_by = NULL WHERE replaced_by = ?"
 _MARK = "UPDATE decisions SET trained_in = ? WHERE number = ? AND trained_in IS NULL"
+_SEND = (
+    "INSERT INTO waiting (model, digest, document, text, label, source, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (model, digest) DO NOTHING"
+)
+_WITHDRAW = "DELETE FROM waiting WHERE model = ? AND source = ?"
+_UNDECIDED = (
+    " FROM waiting WHERE model = :model AND NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.model = waiting.model"
+    " AND decisions.digest = waiting.digest AND replaced_by IS NULL AND undone_at IS NULL)"
+)
+_WAITING = f"SELECT document, text, label, source, sent_at{_UNDECIDED} ORDER BY number LIMIT :most"
+_N_WAITING = f"SELECT COUNT(*){_UNDECIDED}"
 _STANDING = (
     "SELECT number, model, version, document, text, old_label, new_label, who, made_at, trained_in FROM decisions"
     " WHERE model = :model AND replaced_by IS NULL AND undone_at IS NULL"
@@ -79,6 +97,30 @@ class Decision:
     trained_in: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One document that waits for a decision.
+
+    Attributes
+    ----------
+    document : str
+        Its id, empty where it has none.
+    text : str
+    label : str
+        The label it has, empty where it has none.
+    source : str
+        Who or what sent it, in a few words.
+    sent_at : str
+        When, in UTC, as ISO 8601.
+    """
+
+    document: str
+    text: str
+    label: str
+    source: str
+    sent_at: str
+
+
 class Feedback:
     """The decisions about all models of a folder; several processes and threads may use it at once.
 
@@ -118,8 +160,7 @@ class Feedback:
         StorageError
             When it cannot be kept.
         """
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        text = text.encode("utf-8", "replace").decode("utf-8")
+        digest, text = _digest(text), _storable(text)
         with self._change() as connection:
             before = connection.execute(_FIND, (model, digest)).fetchone()
             if before is not None and before[1:] == (new_label, who):
@@ -163,16 +204,60 @@ class Feedback:
         with self._change() as connection:
             connection.executemany(_MARK, [(version, number) for number in numbers])
 
+    def send(self, model: str, documents: Iterable[Document], *, source: str) -> int:
+        """Let documents wait for a decision, each text once; return how many did not wait yet.
+
+        Raises
+        ------
+        StorageError
+            When that cannot be kept.
+        """
+        with self._change() as connection:
+            (before,) = connection.execute("SELECT COUNT(*) FROM waiting").fetchone()
+            connection.executemany(
+                _SEND,
+                (
+                    (model, _digest(one.text), _storable(one.id), _storable(one.text), one.label or "", source, _now())
+                    for one in documents
+                ),
+            )
+            (after,) = connection.execute("SELECT COUNT(*) FROM waiting").fetchone()
+        return int(after - before)
+
+    def withdraw(self, model: str, *, source: str) -> None:
+        """Let what one source sent no longer wait; decisions about it stay.
+
+        Raises
+        ------
+        StorageError
+            When that cannot be kept.
+        """
+        with self._change() as connection:
+            connection.execute(_WITHDRAW, (model, source))
+
+    def waiting(self, model: str, *, limit: int | None = None) -> list[Waiting]:
+        """Return the documents that wait for a decision about a model, the first sent first."""
+        found = self._rows(_WAITING, {"model": model, "most": -1 if limit is None else limit})
+        return [Waiting(*row) for row in found]
+
+    def n_waiting(self, model: str) -> int:
+        """Count the documents that wait for a decision about a model."""
+        found = self._rows(_N_WAITING, {"model": model})
+        return int(found[0][0]) if found else 0
+
     def _select(self, **values: object) -> list[Decision]:
-        """Read decisions, the newest first; none where there is no file yet."""
+        """Read decisions, the newest first."""
+        return [Decision(*row) for row in self._rows(_STANDING, values)]
+
+    def _rows(self, query: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """Read rows; none where there is no file yet."""
         if not self.path.exists():
             return []
         try:
             with closing(self._open()) as connection:
-                found = connection.execute(_STANDING, values).fetchall()
+                return connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise _refused(self.path, error) from error
-        return [Decision(*row) for row in found]
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
@@ -201,12 +286,23 @@ class Feedback:
                 raise StorageError(f"{self.path}: a newer program wrote these decisions; update this one.")
             if found < _FORMAT:
                 connection.execute(_TABLE)
+                connection.execute(_WAITING_TABLE)
                 connection.execute(_ONE_EACH)
                 connection.execute(f"PRAGMA user_version = {_FORMAT}")
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _digest(text: str) -> bytes:
+    """Return what tells a text from all others."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _storable(text: str) -> str:
+    """Replace half characters, which SQLite does not keep."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _now() -> str:
