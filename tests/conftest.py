@@ -20,6 +20,8 @@ os.environ["CLASSIFIER_CACHE_DIR"] = tempfile.mkdtemp(prefix="classifier-tests-"
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from playwright.sync_api import Browser
+from serving import chromium
 
 from classifier import DocumentClassifier, load_embedder
 from classifier.embedding.contract import Embedder, EmbeddingContract, Embeddings
@@ -273,3 +275,16 @@ def forum(encoder: Embedder, posts: dict[str, list[dict[str, str]]]) -> Document
     rows = posts["train"]
     model = DocumentClassifier(encoder, multi_label=True)
     return model.fit([row["text"] for row in rows], [row["topics"] for row in rows], ids=[row["id"] for row in rows])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start Chromium once."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def requested() -> list[str]:
+    """Hold the address of everything that pages ask for."""
+    return []

@@ -5,21 +5,26 @@ from __future__ import annotations
 import http.client
 import io
 import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from serving import (
+    PAYLOAD,
+    PAYLOADS,
+    SCREENSHOTS,
+    TABLE_ROW_PIXELS,
+    WAIT_MILLISECONDS,
+    assert_nothing_ran,
+    choose,
+    opened,
+    outside,
+    served,
+    upload,
+)
 
 from classifier import DocumentClassifier, workflows
 from classifier.datamodels import Settings
@@ -28,32 +33,7 @@ from classifier.storage.registry import Registry
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).parents[1]
-SCREENSHOTS = ROOT / "output" / "screenshots"
-CHROMIUM = shutil.which("chromium")
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
-START_SECONDS = 60
-WAIT_MILLISECONDS = 30_000
-HERE = {"localhost", "127.0.0.1"}
-TABLE_ROW_PIXELS = 35
-
 TICKET = "I sent the grinder back three weeks ago and still wait for my money. Please refund me."
-PAYLOADS = [
-    "<script>window.hacked=1</script>",
-    "<img src=x onerror=window.hacked=1>",
-    "[click](javascript:window.hacked=1) ![](http://outside.example/a.png) http://outside.example",
-    '"><svg onload=window.hacked=1>',
-]
-PAYLOAD = " ".join(PAYLOADS)
 
 
 @pytest.fixture(scope="module")
@@ -71,100 +51,23 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory, real_model: DocumentCla
 
 @pytest.fixture(scope="module")
 def address(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the page on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)]
-    with (
-        log.open("wb") as stream,
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=os.environ | {"CLASSIFIER_MODELS_DIR": str(models_dir)},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        ) as server,
-    ):
-        try:
-            wait_until_healthy(f"http://localhost:{port}/_stcore/health", server, log)
-            yield f"http://localhost:{port}"
-        finally:
-            server.terminate()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start Chromium once."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def requested() -> list[str]:
-    """Hold the address of everything a page asked for."""
-    return []
+    """Serve the page."""
+    with served(models_dir, tmp_path_factory.mktemp("server") / "log.txt") as address:
+        yield address
 
 
 @pytest.fixture
 def page(browser: Browser, address: str, requested: list[str]) -> Iterator[Page]:
     """Open the page, recording what it asks for."""
-    with browser.new_context(viewport={"width": 1440, "height": 1000}) as context:
-        page = context.new_page()
-        page.set_default_timeout(WAIT_MILLISECONDS)
-        page.on("request", lambda request: requested.append(request.url))
-        page.on("websocket", lambda socket: requested.append(socket.url))
-        page.goto(address)
+    with opened(browser, address, requested) as page:
         page.get_by_role("heading", name="Try an example").wait_for()
         yield page
-
-
-def wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Poll the server until it answers."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urlopen(url, timeout=1) as answer:  # noqa: S310 # an address of this machine
-                if answer.status == http.client.OK:
-                    return
-        except (URLError, OSError):
-            time.sleep(0.1)
-    pytest.fail(f"the server did not start: {log.read_text(encoding='utf-8')}")
 
 
 def paste(page: Page, text: str) -> None:
     """Paste a text and ask by keyboard."""
     page.get_by_placeholder("Paste a text").fill(text)
     page.keyboard.press("Control+Enter")
-
-
-def upload(page: Page, name: str, text: str) -> None:
-    """Upload a file."""
-    file: FilePayload = {"name": name, "mimeType": "text/plain", "buffer": text.encode()}
-    page.get_by_test_id("stFileUploader").locator("input[type=file]").set_input_files(file)
-
-
-def choose(page: Page, box: int, option: str) -> None:
-    """Choose an option of a select box, counted from the top of the page, the sidebar first."""
-    page.get_by_test_id("stSelectbox").nth(box).locator("input").click()
-    page.get_by_role("option", name=option, exact=True).click()
-
-
-def assert_nothing_ran(page: Page) -> None:
-    """Give a payload the time to run, then look."""
-    page.wait_for_timeout(300)
-    assert page.evaluate("window.hacked") is None
-
-
-def outside(requested: list[str]) -> set[str]:
-    """Return every address that is not on this machine."""
-    parts = [(urlsplit(url), url) for url in requested]
-    return {url for part, url in parts if part.scheme in {"http", "https", "ws", "wss"} and part.hostname not in HERE}
 
 
 def test_walk_through_the_page(page: Page, requested: list[str], models_dir: Path) -> None:

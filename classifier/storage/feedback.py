@@ -1,4 +1,4 @@
-"""What people decided about documents, and which wait for them, in one SQLite file; a decision is on the disk at once."""
+"""What people decided about documents, and which wait for them, in one SQLite file; a decision is on disk at once."""
 
 from __future__ import annotations
 
