@@ -9,11 +9,9 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from classifier import workflows
 from classifier.datamodels import STATUSES, ReviewPolicy, Settings
-from classifier.errors import ClassifierError
 from classifier.prediction.formats import FORMATS
-from classifier.ui import following, markup, state, widgets
+from classifier.ui import following, frame, markup, state, widgets
 from classifier.workflows import batch_jobs
 from classifier.workflows.jobs import Job, Jobs
 
@@ -27,30 +25,21 @@ EXACT, FAST = "Exact", "Fast"
 
 def batch() -> None:
     """Draw the page; a mistake that the visitor can mend becomes one sentence."""
-    widgets.style()
-    st.html(markup.heading(TITLE, LEAD))
-    try:
-        settings = Settings.from_environment()
+    with frame.page(TITLE, LEAD) as settings:
         jobs, job_id = Jobs(settings), state.followed_job()
         if job_id is None:
             _ask(settings, jobs)
-        else:
-            _follow(jobs, jobs.find(job_id))
-    except ClassifierError as error:
-        widgets.problem(error)
-        if state.followed_job() is not None:
-            st.button("Start another one", on_click=state.follow_no_job)
+            return
+        job = following.find(jobs, job_id)
+        if job is not None:
+            _follow(jobs, job)
 
 
 def _ask(settings: Settings, jobs: Jobs) -> None:
     """Take a table and what is to be done with it."""
-    models = workflows.list_models(settings)
-    if not models:
-        widgets.first_screen(settings.models_dir)
+    model = frame.choose_model(settings)
+    if model is None:
         return
-    with st.sidebar:
-        model = widgets.pick_model(models)
-        st.html(markup.model_card(model.facts()))
     given = st.file_uploader("A table: CSV, TSV, JSONL or Parquet, also .gz and .zst", type=list(batch_jobs.SUFFIXES))
     if given is None:
         return

@@ -8,11 +8,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from classifier import workflows
-from classifier.datamodels import STATUS_EMPTY, Prediction, Settings
-from classifier.errors import ClassifierError
+from classifier.datamodels import STATUS_EMPTY, Prediction
 from classifier.modeling.explain import explain
-from classifier.ui import markup, state, uploads, widgets
+from classifier.ui import frame, markup, state, uploads, widgets
 from classifier.ui.state import OpenModel, Question, remembered
 
 TITLE = "Classify"
@@ -21,25 +19,14 @@ LEAD = "Each answer comes with its confidence, the words that decided, and the t
 
 def show() -> None:
     """Draw the page; a mistake that the visitor can mend becomes one sentence."""
-    widgets.style()
-    try:
-        _draw(Settings.from_environment())
-    except ClassifierError as error:
-        widgets.problem(error)
+    with frame.page(TITLE, LEAD) as settings:
+        model = frame.choose_model(settings)
+        if model is not None:
+            _draw(frame.open_model(model))
 
 
-def _draw(settings: Settings) -> None:
-    """Choose a model, take what is to be classified, and answer it."""
-    models = workflows.list_models(settings)
-    if not models:
-        widgets.first_screen(settings.models_dir)
-        return
-    with st.sidebar:
-        chosen = widgets.pick_model(models)
-        facts = chosen.facts()
-        st.html(markup.model_card(facts))
-    opened = state.open_model(chosen, facts["created"])
-    st.html(markup.heading(TITLE, LEAD))
+def _draw(opened: OpenModel) -> None:
+    """Take what is to be classified, and answer it."""
     left, right = st.columns(2, gap="large")
     question = state.question()
     with left:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from classifier.ui import markup
+from classifier.errors import UnknownJobError
+from classifier.ui import markup, state, widgets
 from classifier.workflows.jobs import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, UNDER_WAY, Job, Jobs
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -15,6 +16,16 @@ _ENDS = {
     INTERRUPTED: "Interrupted: its process is gone. What was finished is kept.",
     FAILED: "It could not be done.",
 }
+
+
+def find(jobs: Jobs, job_id: str) -> Job | None:
+    """Find the job that the address of the page names; where there is none, say so and offer to go on without."""
+    try:
+        return jobs.find(job_id)
+    except UnknownJobError as error:
+        widgets.problem(error)
+        st.button("Start another one", on_click=state.follow_no_job)
+        return None
 
 
 def follow(jobs: Jobs, job: Job, forget: Callable[[], None]) -> bool:

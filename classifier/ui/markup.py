@@ -165,7 +165,7 @@ def result(
         )
     shares = prediction.top(n_shown)
     return (
-        f'<section class="dc result" style="{_label_style(colors, decided_label(prediction) or "")}">{source}'
+        f'<section class="dc result" style="{label_style(colors, decided_label(prediction) or "")}">{source}'
         f"{_answer(prediction.labels, colors)}"
         f'<p class="sure">{certainty(prediction, multi_label=multi_label, is_calibrated=is_calibrated)} · '
         f'<span class="number">{percentage(prediction.confidence)}</span></p>'
@@ -182,7 +182,7 @@ def decided_label(prediction: Prediction) -> str | None:
 def bars(rows: Iterable[tuple[str, float, str]], colors: Mapping[str, str]) -> str:
     """Draw shares as aligned bars: a label, its share in [0, 1], and what to write beside it."""
     items = (
-        f'<li><span class="name user">{escaped(label)}</span>{_track(share, _label_style(colors, label))}'
+        f'<li><span class="name user">{escaped(label)}</span>{track(share, label_style(colors, label))}'
         f'<span class="number">{escaped(value)}</span></li>'
         for label, share, value in rows
     )
@@ -222,7 +222,7 @@ def model_card(facts: Mapping[str, Any]) -> str:
 def no_model(models_dir: Path) -> str:
     """Say what to do where there is no model yet."""
     return (
-        '<div class="dc steps"><h1>No model yet</h1><p class="lead">This page sorts documents into your own labels, '
+        '<div class="dc steps"><h2>No model yet</h2><p class="lead">This page sorts documents into your own labels, '
         "with a confidence and the training documents they resemble. It needs a model first, trained from a "
         "file with a column of texts and a column of labels.</p>"
         f'<p class="small" style="margin-top: 0.8rem">Models are looked for in <code>{escaped(models_dir.absolute())}'
@@ -291,36 +291,44 @@ def rejected_rows(rejections: Sequence[Rejection]) -> str:
 def row_heading(row: int, document_id: str, text: str) -> str:
     """Head the full answer to one row of a table with its text."""
     name = "" if document_id == str(row) else f' <span class="small user">{escaped(document_id)}</span>'
-    return f'<section class="dc"><h2>Row {row:,}{name}</h2><div class="quoted">{_passage(text)}</div></section>'
+    return f'<section class="dc"><h2>Row {row:,}{name}</h2><div class="quoted">{passage(text)}</div></section>'
+
+
+def document_in_full(document_id: str, text: str) -> str:
+    """Show a document with its id."""
+    return (
+        f'<section class="dc"><p class="small user">{escaped(document_id)}</p>'
+        f'<div class="quoted passage">{escaped(text[:PASSAGE_CHARACTERS])}</div></section>'
+    )
 
 
 def _card(neighbor: Neighbor, colors: Mapping[str, str]) -> str:
     """Draw one training document."""
     labels = (neighbor.label,) if neighbor.label in colors else split_labels(neighbor.label) or (NO_LABEL,)
-    style = _label_style(colors, labels[0])
+    style = label_style(colors, labels[0])
     return (
-        f'<article class="card"><header style="{style}"><span class="chips">{_chips(labels, colors)}</span>'
+        f'<article class="card"><header style="{style}"><span class="chips">{chips(labels, colors)}</span>'
         f'<span class="id small user">{escaped(neighbor.id)}</span>'
-        f'<span class="similarity" title="cosine similarity">{_track(neighbor.similarity, style)}'
-        f'<span class="number">{neighbor.similarity:.2f}</span></span></header>{_passage(neighbor.text)}</article>'
+        f'<span class="similarity" title="cosine similarity">{track(neighbor.similarity, style)}'
+        f'<span class="number">{neighbor.similarity:.2f}</span></span></header>{passage(neighbor.text)}</article>'
     )
 
 
 def _answer(labels: Sequence[str], colors: Mapping[str, str]) -> str:
     """Head an answer with its label, or with several of them one by one."""
     if len(labels) > 1:
-        return f'<h2 class="chips">{_chips(labels, colors)}</h2>'
+        return f'<h2 class="chips">{chips(labels, colors)}</h2>'
     return f'<h2 class="user">{escaped(labels[0] if labels else NO_LABEL)}</h2>'
 
 
-def _chips(labels: Iterable[str], colors: Mapping[str, str]) -> str:
+def chips(labels: Iterable[str], colors: Mapping[str, str]) -> str:
     """Draw labels one by one, each behind a dot of its colour."""
     return " ".join(
-        f'<span class="chip user" style="{_label_style(colors, label)}">{escaped(label)}</span>' for label in labels
+        f'<span class="chip user" style="{label_style(colors, label)}">{escaped(label)}</span>' for label in labels
     )
 
 
-def _passage(text: str) -> str:
+def passage(text: str) -> str:
     """Show a text, folded where it is long."""
     start = shortened(text)
     if not start.endswith(ELLIPSIS) and "\n" not in text.strip():
@@ -347,7 +355,7 @@ def _reading(used_fraction: float, text: str, max_tokens: int) -> str:
     return f"<span>{escaped(read)}</span><span>{length}</span>"
 
 
-def _track(share: float, style: str) -> str:
+def track(share: float, style: str) -> str:
     """Draw a bar; the number beside it says the same in writing."""
     width = 100 * min(max(share, 0.0), 1.0)
     return (
@@ -355,6 +363,6 @@ def _track(share: float, style: str) -> str:
     )
 
 
-def _label_style(colors: Mapping[str, str], label: str) -> str:
+def label_style(colors: Mapping[str, str], label: str) -> str:
     """Return the declaration of a label's colour."""
     return f"--label: {colors.get(label, _NO_COLOR)};"

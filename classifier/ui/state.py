@@ -5,7 +5,7 @@ No other module touches ``st.session_state`` or a cache. What a visitor asks sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,9 @@ T = TypeVar("T")
 
 MAX_OPEN_MODELS = 3
 TEXT_KEY = "classify.text"
-JOB_PARAMETER = "job"
+JOB_PARAMETER, MODEL_PARAMETER = "job", "model"
+MODEL_KEY = "model"
+_MODEL = "chosen model"
 _QUESTION, _ANSWERS, _N_UPLOADS = "classify.question", "classify.answers", "classify.n_uploads"
 
 
@@ -132,6 +134,42 @@ def clear() -> None:
     """Go back to the first screen."""
     ask_file()
     _drop_upload()
+
+
+def chosen_model(references: Sequence[str], first: str) -> str:
+    """Return the model to show: the one that the visitor chose last, on any page, or that the address names.
+
+    Parameters
+    ----------
+    references : sequence of str
+        The models there are.
+    first : str
+        The one for a visitor who has not chosen.
+    """
+    candidates = (
+        st.session_state.get(MODEL_KEY),
+        st.session_state.get(_MODEL),
+        st.query_params.get(MODEL_PARAMETER),
+        first,
+    )
+    return next(str(one) for one in candidates if one in references)
+
+
+def set_model(reference: str) -> None:
+    """Let the choice of a model, which is drawn next, begin with this one."""
+    st.session_state[MODEL_KEY] = reference
+
+
+def keep_model(reference: str) -> None:
+    """Remember the chosen model for the next page, and name it in the address."""
+    st.session_state[_MODEL] = reference
+    st.query_params[MODEL_PARAMETER] = reference
+
+
+def choose_model(reference: str) -> None:
+    """Turn to a model; for what a button does."""
+    set_model(reference)
+    keep_model(reference)
 
 
 def followed_job() -> str | None:

@@ -56,13 +56,17 @@ def first_screen(models_dir: Path) -> None:
 
 def pick_model(models: Sequence[ModelVersion]) -> ModelVersion:
     """Choose a model; the first promoted one to begin with."""
-    promoted = next((index for index, model in enumerate(models) if model.promoted), 0)
-    return st.selectbox(
+    named = {model.reference: model for model in models}
+    promoted = next((model.reference for model in models if model.promoted), models[0].reference)
+    state.set_model(state.chosen_model(list(named), promoted))
+    chosen = st.selectbox(
         "Model",
-        models,
-        index=promoted,
-        format_func=lambda model: f"{model.reference} · promoted" if model.promoted else model.reference,
+        list(named),
+        key=state.MODEL_KEY,
+        format_func=lambda name: f"{name} · promoted" if named[name].promoted else name,
     )
+    state.keep_model(chosen)
+    return named[chosen]
 
 
 def input_box(*, can_clear: bool) -> UploadedFile | None:

@@ -1,0 +1,48 @@
+"""What every page has: its look, its heading, one sentence for a mistake, and the choice of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from classifier import workflows
+from classifier.datamodels import Settings
+from classifier.errors import ClassifierError
+from classifier.storage.registry import ModelVersion
+from classifier.ui import markup, state, widgets
+
+
+@contextmanager
+def page(title: str, lead: str) -> Iterator[Settings]:
+    """Head a page and give its settings; a mistake that the visitor can mend becomes one sentence."""
+    widgets.style()
+    st.html(markup.heading(title, lead))
+    try:
+        yield Settings.from_environment()
+    except ClassifierError as error:
+        widgets.problem(error)
+
+
+def choose_model(settings: Settings) -> ModelVersion | None:
+    """Choose a model in the sidebar, the one of the page before to begin with; where there is none, say what to do."""
+    models = workflows.list_models(settings)
+    if not models:
+        widgets.first_screen(settings.models_dir)
+        return None
+    with st.sidebar:
+        chosen = widgets.pick_model(models)
+        st.html(markup.model_card(chosen.facts()))
+    return chosen
+
+
+def open_model(model: ModelVersion) -> state.OpenModel:
+    """Open a model, once for all visitors.
+
+    Raises
+    ------
+    ClassifierError
+        When the model or its encoder is refused.
+    """
+    return state.open_model(model, model.facts()["created"])
