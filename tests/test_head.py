@@ -14,9 +14,10 @@ from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 from classifier.analysis.confidence import softmax
+from classifier.modeling.choices import DENSE
 from classifier.modeling.colors import label_colors
 from classifier.modeling.folds import ALWAYS_IN_TRAINING, assign_folds, class_weights
-from classifier.modeling.halves import DENSE, INVERSE_REGULARISATION
+from classifier.modeling.halves import INVERSE_REGULARISATION
 from classifier.modeling.head import HEAD_NAMES
 from classifier.modeling.lexical import fit_lexicon
 from classifier.modeling.race import HEADS, HeadFit, fit_hybrid, fit_logistic

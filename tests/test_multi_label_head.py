@@ -14,8 +14,8 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from classifier.analysis.multilabel import decide, macro_f1
+from classifier.modeling.choices import BOTH, DENSE, LEXICAL
 from classifier.modeling.folds import ALWAYS_IN_TRAINING
-from classifier.modeling.halves import BOTH, DENSE, LEXICAL
 from classifier.modeling.label_sets import join_labels, split_labels
 from classifier.modeling.label_solvers import fit_logistic_all, fit_margins_all
 from classifier.modeling.lexical import fit_lexicon

@@ -21,8 +21,8 @@ from classifier.analysis.multilabel import MultiLabelEvaluation
 from classifier.analysis.scope import ScopeRule, fit_scope, leave_out_similarity
 from classifier.datamodels import SINGLE_LABEL
 from classifier.embedding.contract import Embeddings
+from classifier.modeling.choices import LEXICAL
 from classifier.modeling.folds import ALWAYS_IN_TRAINING
-from classifier.modeling.halves import LEXICAL
 from classifier.modeling.held_out import HeldOut
 from classifier.modeling.learning_curve import twice_the_data
 from classifier.modeling.multi_label import MultiLabelFit

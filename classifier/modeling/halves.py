@@ -12,6 +12,7 @@ import numpy as np
 from classifier.analysis.confidence import Floats, Ints, fit_scales, log_losses
 from classifier.embedding.contract import Embeddings
 from classifier.errors import counted
+from classifier.modeling.choices import DENSE
 from classifier.modeling.learning_curve import in_turn
 from classifier.modeling.solvers import LOGISTIC, SPARSE_SOLVERS, SQUARED_HINGE, Weights
 from classifier.modeling.task import Mask, Scores, Task, weighted_sum
@@ -19,7 +20,6 @@ from classifier.modeling.workers import Job, in_processes, in_threads
 
 INVERSE_REGULARISATION = {LOGISTIC: (1.0, 3.0, 10.0, 30.0, 100.0), SQUARED_HINGE: (0.1, 0.3, 1.0, 3.0)}
 LEXICAL_INVERSE_REGULARISATION = {SQUARED_HINGE: (0.3, 1.0), LOGISTIC: (10.0, 100.0)}
-DENSE, LEXICAL, BOTH = "embedding", "words", "embedding and words"
 MOST_RACED = 20_000
 _LIGHT = 20_000_000
 _HEAVY = 50_000_000
@@ -145,12 +145,12 @@ def race_dense(task: Task, by_fold: Sequence[Embeddings], losses: Sequence[str])
     """
     if not task.n_folds:
         return Half(task.default_c, losses[0], np.zeros((len(task.y), task.n_classes), dtype=np.float32), ())
-    path = _dense_path(task, by_fold, losses[0])
+    path = _dense_path(task, by_fold, task.choices.trained_with if task.choices else losses[0])
     lowest = min(path, key=_loss)
     highest = lowest.entrant.loss + (0.0 if task.is_lean else lowest.error)
     chosen = next(candidate for candidate in path if candidate.entrant.loss <= highest)
     is_light = by_fold[0].size * task.n_classes <= _LIGHT
-    for loss in losses[1:] if task.may_race and is_light else ():
+    for loss in losses[1:] if task.may_race and is_light and not task.choices else ():
         others = _dense_path(task, by_fold, loss)
         path += others
         best = min(others, key=_loss)
@@ -165,7 +165,8 @@ def _dense_path(task: Task, by_fold: Sequence[Embeddings], loss: str) -> list[Ca
     parts = [task.folds != fold for fold in range(task.n_folds)]
     solvers = [task.solver(found, part, loss) for found, part in zip(by_fold, parts, strict=True)]
     candidates: list[Candidate] = []
-    for c in INVERSE_REGULARISATION[loss] if task.may_race else (task.default_c,):
+    raced = INVERSE_REGULARISATION[loss] if task.may_race else (task.default_c,)
+    for c in (task.choices.c,) if task.choices else raced:
         task.step(f"{DENSE}, {loss} loss, C = {c:g}")
         scores = np.zeros((len(task.y), task.n_classes), dtype=np.float32)
         solutions = in_threads([partial(solver, c) for solver in solvers])
@@ -196,7 +197,10 @@ def race_terms(task: Task, matrix: Any, kinds: Mapping[str, int], dense: Scores)
     """
     fold, loss = 0, SQUARED_HINGE
     tried = [Terms(name, n, c, loss) for name, n in kinds.items() for c in LEXICAL_INVERSE_REGULARISATION[loss]]
-    if not task.n_folds or not task.may_race:
+    if task.choices and task.choices.terms in kinds:
+        name = task.choices.terms
+        return Terms(name, kinds[name], task.choices.terms_c, task.choices.terms_trained_with)
+    if not task.n_folds or not task.may_race or task.choices:
         return tried[-1]
     raced, first = _raced(task), task.folds == fold
     task.step(f"{counted(len(tried), 'kind')} of words and C, {loss} loss")

@@ -20,6 +20,7 @@ from classifier.embedding.contract import Embedder, Embeddings, HasState, Recipe
 from classifier.embedding.embedders import load_embedder
 from classifier.errors import MultiLabelError, TrainingDataError, TrainingDataWarning, lookup
 from classifier.modeling import label_texts, persistence
+from classifier.modeling.choices import Choices
 from classifier.modeling.findings import Findings, findings
 from classifier.modeling.held_out import HeldOut
 from classifier.modeling.label_findings import label_findings, label_rule
@@ -102,6 +103,7 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
         *,
         ids: Sequence[str] | None = None,
         descriptions: Mapping[str, str] | None = None,
+        choices: Choices | None = None,
         progress: bool = False,
     ) -> Self:
         """Train on labelled texts, and on what the labels say by themselves as far as the texts agree.
@@ -117,6 +119,8 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
             Names by which `similar` gives the documents back; row numbers from 1 where None.
         descriptions : mapping of str to str, or None
             Sentences that say what a label stands for, by label; its readable name speaks for a label without one.
+        choices : Choices or None
+            What the race for a model of nearly the same documents chose, to save another one; not for multi-label.
         progress : bool, default=False
             Show a bar on stderr.
 
@@ -157,7 +161,7 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
             if self.multi_label:
                 found = self._fit_any_number(data, embeddings, refit, step)
             else:
-                found = self._fit_one(data, embeddings, refit, names, step)
+                found = self._fit_one(data, embeddings, refit, names, choices, step)
         self._keep(data, embedder, embeddings, found)
         self.seconds_ = {
             "loading the encoder": loaded - started,
@@ -221,7 +225,13 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
             raise TrainingDataError(f"The seed is {self.seed!r}", "give a whole number from 0")
 
     def _fit_one(
-        self, data: TrainingData, embeddings: Embeddings, refit: Refit | None, names: LabelTexts, step: Step
+        self,
+        data: TrainingData,
+        embeddings: Embeddings,
+        refit: Refit | None,
+        names: LabelTexts,
+        choices: Choices | None,
+        step: Step,
     ) -> Findings:
         """Train a head that gives each document one label."""
         fitted = HEADS[self.head](
@@ -232,6 +242,7 @@ class DocumentClassifier(ClassifierMixin, Predictor, BaseEstimator):  # type: ig
             seed=self.seed,
             refit=refit,
             priors=names.priors,
+            choices=choices,
             step=step,
         )
         self.head_, self.lexicon_, self.label_rule_ = fitted.head, fitted.lexicon, None

@@ -14,8 +14,9 @@ from classifier.analysis.confidence import Floats, Ints
 from classifier.analysis.label_scales import Bools, LabelScales, fit_label_scales, label_losses
 from classifier.analysis.multilabel import cross_fitted, decide, macro_f1, tune_thresholds
 from classifier.embedding.contract import Embeddings
+from classifier.modeling.choices import BOTH, DENSE, LEXICAL
 from classifier.modeling.folds import ALWAYS_IN_TRAINING, FOLDS_OF_MANY, MANY_DOCUMENTS, N_FOLDS
-from classifier.modeling.halves import BOTH, DENSE, INVERSE_REGULARISATION, LEXICAL
+from classifier.modeling.halves import INVERSE_REGULARISATION
 from classifier.modeling.head import LexicalWeights, LinearHead
 from classifier.modeling.label_solvers import fit_logistic_all, fit_margins_all
 from classifier.modeling.lexical import Lexicon, fit_lexicon, restricted

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Floats, Ints
 from classifier.embedding.contract import Embeddings
+from classifier.modeling.choices import BOTH, DENSE, LEXICAL, Choices
 from classifier.modeling.folds import ALWAYS_IN_TRAINING
 from classifier.modeling.halves import (
-    BOTH,
-    DENSE,
-    LEXICAL,
     Entrant,
     Half,
     measured,
@@ -97,10 +95,13 @@ def fit_logistic(
     seed: int = 0,
     refit: Refit | None = None,
     priors: LabelPriors | None = None,
+    choices: Choices | None = None,
     step: Step = silent,
 ) -> HeadFit:
     """Train multinomial logistic regression on the embeddings alone; see `fit_hybrid` for the parameters."""
-    task = Task.of(embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors, step=step)
+    task = Task.of(
+        embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors, step=step, choices=choices
+    )
     return _fit_dense(task, (LOGISTIC,))
 
 
@@ -113,6 +114,7 @@ def fit_hybrid(
     seed: int = 0,
     refit: Refit | None = None,
     priors: LabelPriors | None = None,
+    choices: Choices | None = None,
     step: Step = silent,
 ) -> HeadFit:
     """Train one linear head on embeddings and words; shares, regularisation and confidence by cross-validation.
@@ -135,6 +137,9 @@ def fit_hybrid(
     priors : LabelPriors or None
         What the labels say by themselves. As far as the documents agree, it is trained on as well; the more documents
         a label has, the less.
+    choices : Choices or None
+        What an earlier race on nearly these documents chose: it is taken without another race, and no learning curve
+        is made. None for a race.
     step : callable
         Called at the beginning of each step with a few words for it.
 
@@ -151,7 +156,9 @@ def fit_hybrid(
     calibrated, too. A half that does not help gets the factor 0. `Task` says what is different for very few documents
     and for very many classes.
     """
-    task = Task.of(embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors, step=step)
+    task = Task.of(
+        embeddings, y, texts=texts, groups=groups, seed=seed, refit=refit, priors=priors, step=step, choices=choices
+    )
     if task.is_huge:
         return _fit_dense(task, LOSSES)
     task.step("counting words")
@@ -183,7 +190,8 @@ def _fit_both(task: Task, lexicon: Lexicon, rows: SparseRows) -> HeadFit:
     terms = race_terms(task, matrices[0] if matrices else rows.matrix(), kinds, dense.scores)
     if terms.n_columns < n_columns:
         lexicon = Lexicon(lexicon.words, (), lexicon.idf[:n_words])
-    parts = nested_parts(task.y[: task.n_documents], task.first_fold) if task.n_folds else []
+    may_divide = task.n_folds and not task.choices
+    parts = nested_parts(task.y[: task.n_documents], task.first_fold) if may_divide else []
     task.step("all documents, and parts of them")
     whole = training_jobs(task, rows.matrix(), dense, terms)
     others = terms.held_out_jobs(task, matrices)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from classifier.analysis.confidence import Floats, Ints, cross_fitted_proba, fit_scales, softmax
 from classifier.embedding.contract import Embeddings
+from classifier.modeling.choices import Choices
 from classifier.modeling.folds import ALWAYS_IN_TRAINING, FOLDS_OF_MANY, MANY_DOCUMENTS, N_FOLDS, assign_folds
 from classifier.modeling.folds import class_weights as weigh
 from classifier.modeling.priors import FADED, LabelPriors, LabelTrust
@@ -54,6 +55,8 @@ class Task:
         Takes a few words at the beginning of each step.
     trust : LabelTrust or None
         How far the names of labels are trusted; None where they were not given.
+    choices : Choices or None
+        What an earlier race chose, which is taken as it is; None for a race.
 
     Notes
     -----
@@ -81,6 +84,7 @@ class Task:
     refit: Callable[[Mask], Embeddings] | None
     step: Step = silent
     trust: LabelTrust | None = None
+    choices: Choices | None = None
 
     @classmethod
     def of(
@@ -94,10 +98,12 @@ class Task:
         refit: Callable[[Mask], Embeddings] | None,
         priors: LabelPriors | None,
         step: Step,
+        choices: Choices | None = None,
     ) -> Self:
         """Assign folds and weights to documents, and put the texts of labels behind them as far as they are trusted."""
         folds = assign_folds(y, FOLDS_OF_MANY if len(y) > MANY_DOCUMENTS else N_FOLDS, seed, groups)
-        task = cls(embeddings, texts, y, weigh(y, int(y.max()) + 1), folds, len(y), seed, refit, step)
+        weights = weigh(y, int(y.max()) + 1)
+        task = cls(embeddings, texts, y, weights, folds, len(y), seed, refit, step, choices=choices)
         return task if priors is None else task._with(priors)
 
     def _with(self, priors: LabelPriors) -> Self:
