@@ -23,6 +23,7 @@ from classifier.cli.models import models_app
 from classifier.cli.output import EXIT_INTERRUPTED, EXIT_MISTAKE, say
 from classifier.cli.predicting import predict, similar
 from classifier.cli.reporting import report
+from classifier.cli.reviewing import correct, retrain, review
 from classifier.cli.training import evaluate, train
 from classifier.cli.upkeep import cache_app, doctor
 from classifier.errors import CacheWarning, ClassifierError, EmptyTextWarning, TrainingDataWarning, UncalibratedWarning
@@ -37,7 +38,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, explain, similar, audit, report, embed, compare, jobs, doctor):
+COMMANDS = (
+    train,
+    evaluate,
+    predict,
+    explain,
+    similar,
+    audit,
+    report,
+    review,
+    correct,
+    retrain,
+    embed,
+    compare,
+    jobs,
+    doctor,
+)
+for command in COMMANDS:
     app.command()(command)
 app.command(hidden=True)(run_job)
 app.add_typer(models_app, name="models")

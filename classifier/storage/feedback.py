@@ -160,7 +160,7 @@ class Feedback:
         StorageError
             When it cannot be kept.
         """
-        digest, text = _digest(text), _storable(text)
+        digest, text = text_digest(text), _storable(text)
         with self._change() as connection:
             before = connection.execute(_FIND, (model, digest)).fetchone()
             if before is not None and before[1:] == (new_label, who):
@@ -216,10 +216,7 @@ class Feedback:
             (before,) = connection.execute("SELECT COUNT(*) FROM waiting").fetchone()
             connection.executemany(
                 _SEND,
-                (
-                    (model, _digest(one.text), _storable(one.id), _storable(one.text), one.label or "", source, _now())
-                    for one in documents
-                ),
+                ((model, text_digest(one.text), *_cells(one), source, _now()) for one in documents),
             )
             (after,) = connection.execute("SELECT COUNT(*) FROM waiting").fetchone()
         return int(after - before)
@@ -295,9 +292,14 @@ class Feedback:
         return connection
 
 
-def _digest(text: str) -> bytes:
-    """Return what tells a text from all others."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+def text_digest(text: str) -> bytes:
+    """Return what tells a text from all others that can be kept."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
+
+
+def _cells(document: Document) -> tuple[str, str, str]:
+    """Return what is kept of a document."""
+    return _storable(document.id), _storable(document.text), _storable(document.label or "")
 
 
 def _storable(text: str) -> str:

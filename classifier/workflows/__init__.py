@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from classifier.workflows.auditing import audit
     from classifier.workflows.batches import predict_file
     from classifier.workflows.comparing import compare
+    from classifier.workflows.corrections import correct_from_file, review_counts
     from classifier.workflows.explaining import explain
     from classifier.workflows.labelled import read_labelled, rejected_path
     from classifier.workflows.labels_only import train_on_labels
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from classifier.workflows.opening import load, open_predictor
     from classifier.workflows.predicting import predict_text, similar
     from classifier.workflows.reporting import report
+    from classifier.workflows.retraining import retrain
+    from classifier.workflows.reviewing import review_queue
     from classifier.workflows.training import train
     from classifier.workflows.upkeep import cache_info, clear_cache, examine, prune_cache
     from classifier.workflows.vectors import embed
@@ -27,6 +30,7 @@ _HOMES = {
     "cache_info": "upkeep",
     "clear_cache": "upkeep",
     "compare": "comparing",
+    "correct_from_file": "corrections",
     "delete_model": "models",
     "embed": "vectors",
     "evaluate": "measuring",
@@ -42,6 +46,9 @@ _HOMES = {
     "read_labelled": "labelled",
     "rejected_path": "labelled",
     "report": "reporting",
+    "retrain": "retraining",
+    "review_counts": "corrections",
+    "review_queue": "reviewing",
     "show_model": "models",
     "similar": "predicting",
     "train": "training",
@@ -52,6 +59,7 @@ __all__ = [
     "cache_info",
     "clear_cache",
     "compare",
+    "correct_from_file",
     "delete_model",
     "embed",
     "evaluate",
@@ -67,6 +75,9 @@ __all__ = [
     "read_labelled",
     "rejected_path",
     "report",
+    "retrain",
+    "review_counts",
+    "review_queue",
     "show_model",
     "similar",
     "train",

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from classifier.datamodels import Document, Settings
 from classifier.errors import OptionError
-from classifier.storage.feedback import FILE_NAME, Decision, Feedback
+from classifier.prediction.formats import unescape_formula
+from classifier.reports import FIND_COLUMNS, Columns
+from classifier.storage.feedback import FILE_NAME, Decision, Feedback, text_digest
+from classifier.storage.registry import Registry
+from classifier.workflows.labelled import read_labelled
+from classifier.workflows.opening import open_predictor
 
 LONGEST_LABEL = 200
 
@@ -29,6 +35,30 @@ class ReviewCounts:
     n_waiting: int
     n_decided: int
     n_untrained: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionReport:
+    """What became of the rows of a file of corrections.
+
+    Attributes
+    ----------
+    model : str
+        The version that was looked at, as ``NAME@VERSION``.
+    n_kept, n_unlabelled, n_rejected : int
+        Rows whose label was kept, rows without one, and rows that cannot be read.
+    notes : tuple of str
+        What was chosen while reading.
+    rejected_file : str or None
+        Where the unreadable rows are listed.
+    """
+
+    model: str
+    n_kept: int
+    n_unlabelled: int
+    n_rejected: int
+    notes: tuple[str, ...]
+    rejected_file: str | None
 
 
 def feedback_of(settings: Settings) -> Feedback:
@@ -81,6 +111,48 @@ def correct(
     if not text.strip():
         raise OptionError("document", "blank", "one that has a text")
     return feedback_of(settings).record(name, version, text, old_label, label, who=who, document=document)
+
+
+def correct_from_file(
+    name: str, file: Path, settings: Settings, *, columns: Columns = FIND_COLUMNS, who: str
+) -> CorrectionReport:
+    """Keep the labels of a file, such as a list of ``classifier review`` that a person went through.
+
+    Parameters
+    ----------
+    name : str
+        The model.
+    file : Path
+        With a column of texts and one of labels; rows without a label are left out.
+    settings : Settings
+    columns : Columns
+        How to read the file.
+    who : str
+        Who decided.
+
+    Raises
+    ------
+    ClassifierError
+        When there is no such model, the file cannot be read, or a label cannot be kept.
+    """
+    model = Registry(settings.models_dir).find(name)
+    data = read_labelled(file, columns)
+    known = {text_digest(one.text): one.label or "" for one in open_predictor(model.folder, settings).documents_}
+    for document in data.documents:
+        text = unescape_formula(document.text)
+        correct(
+            settings,
+            model.name,
+            model.version,
+            text,
+            old_label=known.get(text_digest(text), ""),
+            new_label=document.label or "",
+            who=who,
+            document=document.id,
+        )
+    return CorrectionReport(
+        model.reference, len(data.documents), data.n_unlabelled, data.n_rejected, data.notes, data.rejected_file
+    )
 
 
 def undo_correction(settings: Settings, number: int) -> None:
