@@ -54,6 +54,14 @@ _UNDECIDED = (
 )
 _WAITING = f"SELECT document, text, label, source, sent_at{_UNDECIDED} ORDER BY number LIMIT :most"
 _N_WAITING = f"SELECT COUNT(*){_UNDECIDED}"
+_COUNTS = (
+    "SELECT COUNT(*), COUNT(*) - COUNT(trained_in) FROM decisions"
+    " WHERE model = :model AND replaced_by IS NULL AND undone_at IS NULL"
+)
+_IS_DECIDED = (
+    "SELECT 1 FROM decisions"
+    " WHERE model = :model AND digest = :digest AND replaced_by IS NULL AND undone_at IS NULL LIMIT 1"
+)
 _STANDING = (
     "SELECT number, model, version, document, text, old_label, new_label, who, made_at, trained_in FROM decisions"
     " WHERE model = :model AND replaced_by IS NULL AND undone_at IS NULL"
@@ -188,6 +196,15 @@ class Feedback:
     def standing(self, model: str, *, untrained: bool = False) -> list[Decision]:
         """Return the decisions that count about a model, the oldest first; or those no version has learned from."""
         return self._select(model=model, untrained=untrained, who=None, most=-1)[::-1]
+
+    def counts(self, model: str) -> tuple[int, int]:
+        """Count the decisions that count about a model, and those of them that no version has learned from."""
+        found = self._rows(_COUNTS, {"model": model})
+        return (int(found[0][0]), int(found[0][1])) if found else (0, 0)
+
+    def is_decided(self, model: str, text: str) -> bool:
+        """Tell whether a decision about a text counts."""
+        return bool(self._rows(_IS_DECIDED, {"model": model, "digest": text_digest(text)}))
 
     def last(self, model: str, n: int = 10, *, who: str | None = None) -> list[Decision]:
         """Return the last decisions that count, of one person or of all, the newest first."""

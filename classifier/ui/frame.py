@@ -19,8 +19,15 @@ def page(title: str, lead: str) -> Iterator[Settings]:
     """Head a page and give its settings; a mistake that the visitor can mend becomes one sentence."""
     widgets.style()
     st.html(markup.heading(title, lead))
-    try:
+    with mistakes():
         yield Settings.from_environment()
+
+
+@contextmanager
+def mistakes() -> Iterator[None]:
+    """Show a mistake that the visitor can mend as one sentence; for a part of a page that is drawn by itself."""
+    try:
+        yield
     except ClassifierError as error:
         widgets.problem(error)
 

@@ -218,3 +218,20 @@ def remembered(subject: Hashable, part: Hashable, compute: Callable[[], T]) -> T
         values[part] = compute()
     value: Any = values[part]
     return value  # type: ignore[no-any-return] # each part has a type of its own
+
+
+def memory(page: str) -> dict[str, Any]:
+    """Return what a page keeps about this visitor, which only that page reads."""
+    kept: dict[str, Any] = st.session_state.setdefault(f"memory of {page}", {})
+    return kept
+
+
+def value_of(key: str) -> Any:
+    """Return what a widget holds; None where there is none."""
+    return st.session_state.get(key)
+
+
+def who() -> str:
+    """Return who decides: the e-mail address of a visitor who logged in, else ``page``."""
+    email = st.user.get("email") if st.user.get("is_logged_in") else None
+    return str(email) if email else "page"

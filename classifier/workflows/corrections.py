@@ -185,9 +185,10 @@ def send_to_review(settings: Settings, name: str, documents: Iterable[Document],
 def review_counts(settings: Settings, name: str) -> ReviewCounts:
     """Count what waits for a decision about a model, and what was decided."""
     feedback = feedback_of(settings)
-    standing = feedback.standing(name)
-    return ReviewCounts(
-        n_waiting=feedback.n_waiting(name),
-        n_decided=len(standing),
-        n_untrained=sum(decision.trained_in is None for decision in standing),
-    )
+    n_decided, n_untrained = feedback.counts(name)
+    return ReviewCounts(n_waiting=feedback.n_waiting(name), n_decided=n_decided, n_untrained=n_untrained)
+
+
+def is_decided(settings: Settings, name: str, text: str) -> bool:
+    """Tell whether somebody decided about a document."""
+    return feedback_of(settings).is_decided(name, text)

@@ -1,0 +1,114 @@
+"""The page where people decide about documents, keyboard first, and let the model learn from it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from classifier import workflows
+from classifier.datamodels import Settings
+from classifier.storage.registry import ModelVersion
+from classifier.ui import following, frame, markup, review_markup, review_widgets, state
+from classifier.ui.review_session import ReviewSession
+from classifier.ui.state import OpenModel
+from classifier.workflows import corrections
+from classifier.workflows.jobs import Job, Jobs
+
+TITLE = "Review"
+LEAD = "Decide about the documents that teach the model most. Every decision is kept at once, on this machine."
+STRATEGIES = {
+    "recommended": "Recommended",
+    "suspected": "Suspected errors",
+    "disagreeing": "Disagreeing",
+    "uncertain": "Unsure",
+    "novel": "Novel",
+    "diverse": "Diverse",
+    "sent": "Sent to review",
+}
+QUEUE_LENGTH = 200
+
+
+def review() -> None:
+    """Draw the page."""
+    with frame.page(TITLE, LEAD) as settings:
+        st.html(review_markup.CSS)
+        jobs, job_id = Jobs(settings), state.followed_job()
+        if job_id is not None:
+            job = following.find(jobs, job_id)
+            if job is not None:
+                _retrained(settings, jobs, job)
+            return
+        model = frame.choose_model(settings)
+        if model is not None:
+            opened = frame.open_model(model)
+            strategy = st.segmented_control(
+                "Which documents",
+                list(STRATEGIES),
+                format_func=STRATEGIES.__getitem__,
+                default="recommended",
+                required=True,
+            )
+            _work(settings, model, opened, strategy or "recommended")
+
+
+@st.fragment
+def _work(settings: Settings, model: ModelVersion, opened: OpenModel, strategy: str) -> None:
+    """Show one document after the other; only this part of the page is drawn anew."""
+    with frame.mistakes():
+        session = _session(settings, model, opened, strategy)
+        counts = corrections.review_counts(settings, model.name)
+        st.html(review_markup.render_counts(len(session.items), session.n_done, session.n_skipped, counts.n_untrained))
+        if session.problem:
+            st.error(markup.unformatted(session.problem))
+        if session.current is None:
+            review_widgets.nothing_left(session, strategy)
+        else:
+            left, right = st.columns([5, 4], gap="large")
+            with left:
+                st.html(review_markup.render_item(session.current, opened.colors))
+            with right:
+                review_widgets.decide(settings, model, opened, session, session.current)
+        review_widgets.last_decisions(settings, model, opened, session)
+        if counts.n_untrained:
+            _offer_retraining(settings, model, counts.n_untrained)
+
+
+def _session(settings: Settings, model: ModelVersion, opened: OpenModel, strategy: str) -> ReviewSession:
+    """Return the visitor's way through this queue; begin one where there is none, or it is at its end."""
+    memory, subject = state.memory(TITLE), (opened.key, strategy)
+    session: ReviewSession | None = memory.get("session")
+    find = partial(
+        workflows.review_queue, opened.classifier, model.name, settings, strategy=strategy, limit=QUEUE_LENGTH
+    )
+    if session is None or session.subject != subject:
+        with st.spinner("Looking for documents …"):
+            session = ReviewSession(subject, find())
+        session.refill(session.queue)
+        memory["session"] = session
+    elif session.wants_more:
+        session.refill(find())
+    return session
+
+
+def _offer_retraining(settings: Settings, model: ModelVersion, n_untrained: int) -> None:
+    """Let the model learn from what was decided, as a job."""
+    st.html(
+        markup.section("Learn from it", "A new version is trained and shown beside this one; nothing changes before.")
+    )
+    words = f"Retrain with {n_untrained:,} new correction{'s' if n_untrained != 1 else ''}"
+    if st.button(words, key="retrain"):
+        jobs = Jobs(settings)
+        arguments = [model.name, "--json", "--models-dir", str(settings.models_dir.absolute())]
+        job = jobs.start(jobs.new_folder(), "retrain", f"{model.name}: {words.lower()}", arguments)
+        state.follow_job(job.id)
+        st.rerun()
+
+
+def _retrained(settings: Settings, jobs: Jobs, job: Job) -> None:
+    """Follow the training of a new version, then show it beside the old one."""
+    st.html(markup.section(job.title))
+    if not following.follow(jobs, job, state.follow_no_job) or job.result is None:
+        return
+    review_widgets.new_version(settings, job.result)
+    st.button("Back to the documents", on_click=state.follow_no_job)

@@ -1,0 +1,129 @@
+"""Where one visitor is in a queue of documents. Plain Python, so that it can be tested without a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+
+from classifier.storage.feedback import text_digest
+from classifier.workflows.reviewing import ReviewItem, ReviewQueue
+
+MOST_NUMBERED = 9
+
+
+@dataclass(slots=True)
+class ReviewSession:
+    """A visitor's way through one queue.
+
+    Attributes
+    ----------
+    subject : hashable
+        Model and strategy; another subject begins another way.
+    queue : ReviewQueue
+        As it was found.
+    items : list of ReviewItem
+        What is still ahead, the current one first.
+    chosen : str
+        The label that Enter would accept.
+    n_done, n_skipped : int
+        Decisions and skips since the way began.
+    skipped : set of bytes
+        Digests of the texts that were skipped: they do not come again.
+    history : list of (int, ReviewItem)
+        Number and document of each decision of this visitor, the last one last.
+    problem : str
+        Why the last decision could not be kept; empty where it was.
+    """
+
+    subject: Hashable
+    queue: ReviewQueue
+    items: list[ReviewItem] = field(default_factory=list)
+    chosen: str = ""
+    n_done: int = 0
+    n_skipped: int = 0
+    skipped: set[bytes] = field(default_factory=set)
+    history: list[tuple[int, ReviewItem]] = field(default_factory=list)
+    problem: str = ""
+
+    def refill(self, queue: ReviewQueue) -> None:
+        """Take a fresh queue, without what was skipped."""
+        self.queue = queue
+        self.items = [item for item in queue.items if text_digest(item.text) not in self.skipped]
+        self._pre_fill()
+
+    @property
+    def current(self) -> ReviewItem | None:
+        """The document to decide about; None at the end."""
+        return self.items[0] if self.items else None
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether the list is at its end, and there may be more than it held."""
+        return not self.items and len(self.queue.items) < self.queue.n_candidates and bool(self.n_done + self.n_skipped)
+
+    def forget_skipped(self) -> None:
+        """Let what was skipped come again."""
+        self.skipped.clear()
+        self.refill(self.queue)
+
+    def choose(self, label: str) -> None:
+        """Let Enter accept this label."""
+        self.chosen = label
+
+    def done(self, item: ReviewItem, number: int) -> None:
+        """Go on after a decision about a document, and remember its number; twice is once."""
+        if self._drop(item):
+            self.n_done += 1
+            self.history.append((number, item))
+
+    def undo(self) -> None:
+        """Go back to the document of the last decision, where there is one."""
+        if self.history:
+            _, item = self.history.pop()
+            self.n_done -= 1
+            self.bring_back(item)
+
+    def skip(self, item: ReviewItem) -> None:
+        """Go on without a decision; twice is once."""
+        self.skipped.add(text_digest(item.text))
+        if self._drop(item):
+            self.n_skipped += 1
+
+    def bring_back(self, item: ReviewItem) -> None:
+        """Decide about a document again, now."""
+        self._drop(item)
+        self.items.insert(0, item)
+        self._pre_fill()
+
+    def pass_over(self, is_decided: Callable[[str], bool]) -> None:
+        """Leave out what others have decided meanwhile, up to the first document that is open."""
+        while self.items and is_decided(self.items[0].text):
+            self.items.pop(0)
+        self._pre_fill()
+
+    def _drop(self, item: ReviewItem) -> bool:
+        """Take a document off the list; tell whether it was there."""
+        before = len(self.items)
+        self.items = [one for one in self.items if one.text != item.text]
+        self._pre_fill()
+        return len(self.items) < before
+
+    def _pre_fill(self) -> None:
+        """Begin with the model's suggestion, else with the label that is there."""
+        item = self.current
+        self.chosen = "" if item is None else item.suggestion or item.label
+
+
+def numbered_labels(item: ReviewItem, labels: Sequence[str]) -> list[str]:
+    """Return the labels that have a number key: the suggestion, the given label, the probable ones, then the others.
+
+    Examples
+    --------
+    >>> item = ReviewItem("1", "t", "b", "c", 0.5, (("c", 0.5), ("d", 0.2)), None, "", "")
+    >>> numbered_labels(item, ["a", "b", "c", "d"])
+    ['c', 'b', 'd', 'a']
+    """
+    probable = [label for label, _ in item.ranking]
+    wanted = [item.suggestion, item.label, *probable, *labels]
+    known = dict.fromkeys(label for label in wanted if label)
+    return list(known)[:MOST_NUMBERED]

@@ -1,0 +1,188 @@
+"""What the review page is made of: how a label is chosen, what was decided last, and the new version beside the old."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from classifier import workflows
+from classifier.datamodels import Settings
+from classifier.errors import ClassifierError
+from classifier.modeling.label_sets import join_labels, split_labels
+from classifier.storage.feedback import Decision, text_digest
+from classifier.storage.registry import ModelVersion
+from classifier.ui import markup, review_markup, state
+from classifier.ui.review_session import ReviewSession, numbered_labels
+from classifier.ui.state import OpenModel
+from classifier.workflows import corrections
+from classifier.workflows.reviewing import ReviewItem
+
+N_LAST = 10
+OTHER = "Another label, or one of your own"
+
+
+def decide(
+    settings: Settings, model: ModelVersion, opened: OpenModel, session: ReviewSession, item: ReviewItem
+) -> None:
+    """Choose a label by number keys or from all of them; Enter accepts, Space skips, U takes the last one back."""
+    key = text_digest(item.text).hex()[:16]
+    with st.container(horizontal=True):
+        st.button(
+            f"Accept **{markup.unformatted(session.chosen)}**" if session.chosen else "Accept",
+            key=f"accept-{key}",
+            type="primary",
+            shortcut="Enter",
+            disabled=not session.chosen,
+            on_click=_accept,
+            args=(settings, model, session, item),
+        )
+        st.button("Skip", key=f"skip-{key}", shortcut="Space", on_click=_skip, args=(settings, model, session, item))
+        st.button(
+            "Undo", key="undo", shortcut="U", disabled=not session.history, on_click=_undo, args=(settings, session)
+        )
+    if opened.classifier.multi_label:
+        _several(opened, session, key)
+    else:
+        _one(opened, session, item, key)
+
+
+def _one(opened: OpenModel, session: ReviewSession, item: ReviewItem, key: str) -> None:
+    """Choose one label."""
+    numbered = numbered_labels(item, list(opened.colors))
+    with st.container(horizontal=True, key="review-labels", gap="xsmall"):
+        for number, label in enumerate(numbered, 1):
+            st.button(
+                markup.unformatted(label) + (" · suggested" if label == item.suggestion else ""),
+                key=f"label-{number}-{key}",
+                shortcut=str(number),
+                type="primary" if label == session.chosen else "secondary",
+                on_click=session.choose,
+                args=(label,),
+            )
+    others = sorted({*opened.colors} - set(numbered))
+    st.selectbox(
+        OTHER,
+        others,
+        index=None,
+        accept_new_options=True,
+        key=f"other-{key}",
+        placeholder=OTHER,
+        label_visibility="collapsed",
+        on_change=_choose_other,
+        args=(session, f"other-{key}"),
+    )
+
+
+def _choose_other(session: ReviewSession, key: str) -> None:
+    """Take what was chosen from all labels, or written."""
+    label = state.value_of(key)
+    if label:
+        session.choose(str(label))
+
+
+def _several(opened: OpenModel, session: ReviewSession, key: str) -> None:
+    """Choose any number of labels."""
+    given = list(split_labels(session.chosen))
+    chosen = st.multiselect(
+        "Labels", sorted({*opened.colors, *given}), default=given, accept_new_options=True, key=f"labels-{key}"
+    )
+    session.choose(join_labels(chosen))
+
+
+def _accept(settings: Settings, model: ModelVersion, session: ReviewSession, item: ReviewItem) -> None:
+    """Keep a decision, and go on; where it cannot be kept, say why and stay."""
+    try:
+        number = corrections.correct(
+            settings,
+            model.name,
+            model.version,
+            item.text,
+            old_label=item.label,
+            new_label=session.chosen,
+            who=state.who(),
+            document=item.document,
+        )
+    except ClassifierError as error:
+        session.problem = str(error)
+        return
+    session.problem = ""
+    session.done(item, number)
+    session.pass_over(partial(corrections.is_decided, settings, model.name))
+
+
+def _skip(settings: Settings, model: ModelVersion, session: ReviewSession, item: ReviewItem) -> None:
+    """Go on without a decision."""
+    session.skip(item)
+    session.pass_over(partial(corrections.is_decided, settings, model.name))
+
+
+def _undo(settings: Settings, session: ReviewSession) -> None:
+    """Take the last decision back; where that cannot be kept, say why."""
+    try:
+        if session.history:
+            corrections.undo_correction(settings, session.history[-1][0])
+    except ClassifierError as error:
+        session.problem = str(error)
+        return
+    session.undo()
+
+
+def nothing_left(session: ReviewSession, strategy: str) -> None:
+    """Say that a queue is at its end, and what else there is."""
+    told = {
+        "novel": "No document without a label waits here. Send some from the Batch, Explore or Report page.",
+        "sent": "Nothing was sent to review, or all of it is decided. Send documents from the other pages.",
+    }
+    words = told.get(strategy, "Nothing more to decide here. Choose other documents above, or let the model learn.")
+    st.info(words)
+    if session.skipped:
+        st.button("Bring the skipped ones back", on_click=session.forget_skipped)
+
+
+def last_decisions(settings: Settings, model: ModelVersion, opened: OpenModel, session: ReviewSession) -> None:
+    """List the last decisions; each can be changed."""
+    found = corrections.last_corrections(settings, model.name, N_LAST)
+    if not found:
+        return
+    st.html(markup.section("Last decisions", "Each can be changed; nothing is overwritten, the last one counts"))
+    for decision in found:
+        left, right = st.columns([7, 1], vertical_alignment="center")
+        left.html(review_markup.render_decision(decision, opened.colors))
+        right.button(
+            "Change",
+            key=f"change-{decision.number}",
+            type="tertiary",
+            on_click=session.bring_back,
+            args=(_again(decision),),
+        )
+
+
+def _again(decision: Decision) -> ReviewItem:
+    """Make a decided document one to decide about."""
+    return ReviewItem(
+        document=decision.document,
+        text=decision.text,
+        label=decision.old_label,
+        suggestion=decision.new_label,
+        confidence=None,
+        ranking=(),
+        similarity=None,
+        reason=f"decided as {decision.new_label!r} before",
+        source=decision.who,
+    )
+
+
+def new_version(settings: Settings, result: Mapping[str, Any]) -> None:
+    """Show a version that learned from corrections beside the one before, and let it take its place."""
+    reference = str(result["model"])
+    model, _ = workflows.show_model(reference, settings)
+    st.html(review_markup.render_retraining(result))
+    if model.promoted:
+        st.success(f"{markup.unformatted(model.name)} means {markup.unformatted(reference)} now.")
+    elif st.button(f"Promote {markup.unformatted(reference)}", type="primary"):
+        workflows.promote_model(reference, settings)
+        state.keep_model(reference)
+        st.rerun()
