@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from classifier.analysis.confidence import Floats, Ints
 
 UNKNOWN = -1
+EVIDENT = 0.2
 MOST_SPREAD = 2000
 
 
@@ -108,19 +109,22 @@ def diverse(candidates: Candidates) -> Ints:
 
 
 def recommended(candidates: Candidates) -> Ints:
-    """Take in turn a suspected label and an unsure document without one: both kinds make the next model better.
+    """Take evident label errors first, then in turn a suspected label and an unsure document without one.
 
     Notes
     -----
-    An unsure document is taken only once of several that are nearly equal: the others would teach next to nothing.
+    An error that is repaired is worth several new documents: it taught the opposite. An unsure document is taken only
+    once of several that are nearly equal: the others would teach next to nothing.
     """
     is_labelled = candidates.labels != UNKNOWN
     doubtful = suspected(candidates)
+    n_evident = int((candidates.label_quality[doubtful] < EVIDENT).sum())
+    evident, doubtful = doubtful[:n_evident], doubtful[n_evident:]
     unsure = uncertain(candidates)
     unsure = _apart(unsure[~is_labelled[unsure]], candidates.embeddings)
     both = np.full((max(len(doubtful), len(unsure)), 2), UNKNOWN, dtype=np.intp)
     both[: len(doubtful), 0], both[: len(unsure), 1] = doubtful, unsure
-    return np.asarray(both[both != UNKNOWN])
+    return np.concatenate([evident, both[both != UNKNOWN]])
 
 
 QUERY_STRATEGIES: dict[str, QueryStrategy] = {
