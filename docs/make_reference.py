@@ -23,6 +23,7 @@ VERBS = (
     "report",
     "embed",
     "compare",
+    "compare-versions",
     "jobs",
     "models list",
     "models show",

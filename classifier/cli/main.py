@@ -25,6 +25,7 @@ from classifier.cli.predicting import predict, similar
 from classifier.cli.reporting import report
 from classifier.cli.training import evaluate, train
 from classifier.cli.upkeep import cache_app, doctor
+from classifier.cli.versions import compare_versions
 from classifier.errors import CacheWarning, ClassifierError, EmptyTextWarning, TrainingDataWarning, UncalibratedWarning
 from classifier.interrupts import interruptible
 
@@ -37,7 +38,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, explain, similar, audit, report, embed, compare, jobs, doctor):
+for command in (
+    train,
+    evaluate,
+    predict,
+    explain,
+    similar,
+    audit,
+    report,
+    embed,
+    compare,
+    compare_versions,
+    jobs,
+    doctor,
+):
     app.command()(command)
 app.command(hidden=True)(run_job)
 app.add_typer(models_app, name="models")

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from classifier.workflows.training import train
     from classifier.workflows.upkeep import cache_info, clear_cache, examine, prune_cache
     from classifier.workflows.vectors import embed
+    from classifier.workflows.versions import compare_versions
 
 _HOMES = {
     "audit": "auditing",
     "cache_info": "upkeep",
     "clear_cache": "upkeep",
     "compare": "comparing",
+    "compare_versions": "versions",
     "delete_model": "models",
     "embed": "vectors",
     "evaluate": "measuring",
@@ -52,6 +54,7 @@ __all__ = [
     "cache_info",
     "clear_cache",
     "compare",
+    "compare_versions",
     "delete_model",
     "embed",
     "evaluate",
