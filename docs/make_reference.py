@@ -24,6 +24,7 @@ VERBS = (
     "embed",
     "compare",
     "compare-versions",
+    "export",
     "jobs",
     "models list",
     "models show",

@@ -18,6 +18,7 @@ from classifier.cli.auditing import audit
 from classifier.cli.comparing import compare
 from classifier.cli.embedding import embed
 from classifier.cli.explaining import explain
+from classifier.cli.exporting import export
 from classifier.cli.jobs import jobs, run_job
 from classifier.cli.models import models_app
 from classifier.cli.output import EXIT_INTERRUPTED, EXIT_MISTAKE, say
@@ -49,6 +50,7 @@ for command in (
     embed,
     compare,
     compare_versions,
+    export,
     jobs,
     doctor,
 ):

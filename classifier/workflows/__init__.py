@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from classifier.workflows.batches import predict_file
     from classifier.workflows.comparing import compare
     from classifier.workflows.explaining import explain
+    from classifier.workflows.exporting import export_model
     from classifier.workflows.labelled import read_labelled, rejected_path
     from classifier.workflows.labels_only import train_on_labels
     from classifier.workflows.measuring import evaluate
@@ -34,6 +35,7 @@ _HOMES = {
     "evaluate": "measuring",
     "examine": "upkeep",
     "explain": "explaining",
+    "export_model": "exporting",
     "list_models": "models",
     "load": "opening",
     "open_predictor": "opening",
@@ -60,6 +62,7 @@ __all__ = [
     "evaluate",
     "examine",
     "explain",
+    "export_model",
     "list_models",
     "load",
     "open_predictor",
