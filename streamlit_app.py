@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from classifier.ui import batch, classify, review
+from classifier.ui import batch, classify, models, review
 
 st.set_page_config(page_title="Document classifier", page_icon="🗂️", layout="wide")
 st.navigation(
@@ -10,5 +10,6 @@ st.navigation(
         st.Page(classify.show, title="Classify", default=True),
         st.Page(batch.batch, title="Batch"),
         st.Page(review.review, title="Review"),
+        st.Page(models.models, title="Models"),
     ]
 ).run()

@@ -22,16 +22,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """How to read a file: column names (None finds them) and encoding (None finds it)."""
+    """How to read a file.
+
+    Attributes
+    ----------
+    text, label, id : str or None
+        Names of columns; None finds them.
+    encoding : str or None
+        None finds it.
+    source_name : str or None
+        What the file is called wherever it is named; its own name where None.
+    rejected_file : Path or None
+        Where rows that cannot be read are listed; ``FILE.rejected.csv`` in the current folder where None.
+    """
 
     text: str | None = None
     label: str | None = None
     id: str | None = None
     encoding: str | None = None
+    source_name: str | None = None
+    rejected_file: Path | None = None
 
 
 FIND_COLUMNS = Columns()
 DEFAULT_TOLERANCE = 0.005
+MOST_UNLABELLED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,8 @@ class LabelledFile:
         Each with a label, unless any number of labels was asked for.
     n_rejected, n_unlabelled : int
         Rows that cannot be read, rows without a label.
+    unlabelled : tuple of Document
+        The first `MOST_UNLABELLED` rows without a label that have a text.
     notes : tuple of str
         What was chosen while reading.
     rejected_file : str or None
@@ -59,6 +76,7 @@ class LabelledFile:
     n_unlabelled: int
     notes: tuple[str, ...]
     rejected_file: str | None
+    unlabelled: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +101,8 @@ class TrainingReport:
         Where unreadable rows are listed.
     replaced : str or None
         The version that the name meant before.
+    n_sent_to_review : int
+        Rows without a label that wait for a person from now on.
     seconds : dict of str to float
         Wall time of each stage.
     """
@@ -99,6 +119,7 @@ class TrainingReport:
     warnings: tuple[str, ...]
     rejected_file: str | None
     replaced: str | None = None
+    n_sent_to_review: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
 

@@ -23,6 +23,8 @@ VERBS = (
     "report",
     "embed",
     "compare",
+    "compare-versions",
+    "export",
     "jobs",
     "models list",
     "models show",

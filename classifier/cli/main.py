@@ -18,6 +18,7 @@ from classifier.cli.auditing import audit
 from classifier.cli.comparing import compare
 from classifier.cli.embedding import embed
 from classifier.cli.explaining import explain
+from classifier.cli.exporting import export
 from classifier.cli.jobs import jobs, run_job
 from classifier.cli.models import models_app
 from classifier.cli.output import EXIT_INTERRUPTED, EXIT_MISTAKE, say
@@ -26,6 +27,7 @@ from classifier.cli.reporting import report
 from classifier.cli.reviewing import correct, retrain, review
 from classifier.cli.training import evaluate, train
 from classifier.cli.upkeep import cache_app, doctor
+from classifier.cli.versions import compare_versions
 from classifier.errors import CacheWarning, ClassifierError, EmptyTextWarning, TrainingDataWarning, UncalibratedWarning
 from classifier.interrupts import interruptible
 
@@ -49,6 +51,8 @@ COMMANDS = (
     review,
     correct,
     retrain,
+    compare_versions,
+    export,
     embed,
     compare,
     jobs,

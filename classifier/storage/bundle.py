@@ -166,6 +166,26 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(manifest["facts"], arrays, documents, card, state, issues)
 
 
+def read_card(folder: Path) -> str:
+    """Read the card of a bundle alone, in Markdown, and check it.
+
+    Raises
+    ------
+    BundleRefusedError
+        When the manifest or the card is missing, damaged or foreign.
+    """
+    manifest, path = read_manifest(folder), folder / CARD_FILE
+    expected = manifest["files"].get(CARD_FILE)
+    if path.is_symlink() or not path.is_file() or not isinstance(expected, dict):
+        raise BundleRefusedError(folder, f"it has no {CARD_FILE}")
+    if path.stat().st_size != expected.get("bytes") or file_sha256(path) != expected.get("sha256"):
+        raise BundleRefusedError(folder, f"{CARD_FILE} was altered (its checksum does not match)")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BundleRefusedError(folder, f"{CARD_FILE} is not text") from error
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read and check the manifest alone: kind, format and its own checksum.
 

@@ -172,6 +172,13 @@ def choose_model(reference: str) -> None:
     keep_model(reference)
 
 
+def choose_from_table(key: str, references: Sequence[str]) -> None:
+    """Turn to the model whose row of a table was chosen; for what the table of that key does."""
+    rows = st.session_state[key]["selection"]["rows"]
+    if rows and rows[0] < len(references):
+        choose_model(references[rows[0]])
+
+
 def followed_job() -> str | None:
     """Return the id of the job that the address of the page names, if any."""
     return st.query_params.get(JOB_PARAMETER)

@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
 
-from classifier.datamodels import Prediction, Rejection
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from classifier import workflows
+from classifier.datamodels import Prediction, Rejection, Settings
 from classifier.errors import ColumnError, FileProblemError, listing
 from classifier.modeling.predictor import Predictor
 from classifier.prediction.batch import ADDED_COLUMNS, answer_cells
@@ -23,6 +26,9 @@ from classifier.reading.encodings import find_encoding, text_lines
 from classifier.reading.parsing import KINDS, parse
 from classifier.reading.signatures import refuse_binary
 from classifier.reading.table import Row, Table
+from classifier.reports import Columns
+from classifier.workflows.batch_jobs import table_suffix
+from classifier.workflows.versions import VersionComparison
 
 TEXT_SUFFIXES = (".txt", ".md")
 DOCUMENT_SUFFIXES = (*TEXT_SUFFIXES, *KINDS)
@@ -160,6 +166,21 @@ def answer_table(
         report(len(predictions), len(records))
     rejections = [item for item in items if isinstance(item, Rejection)]
     return TableAnswers(records, predictions, rejections, _to_csv(uploaded.table, records, predictions))
+
+
+def compare_on(old: str, new: str, settings: Settings, given: UploadedFile | None) -> VersionComparison:
+    """Compare two versions, on an uploaded test file where there is one.
+
+    Raises
+    ------
+    ClassifierError
+        When they cannot be compared on it.
+    """
+    if given is None:
+        return workflows.compare_versions(old, new, settings)
+    with _stored(given.name, given.getvalue(), table_suffix(given.name)) as path:
+        columns = Columns(source_name=given.name, rejected_file=path.with_name("rejected.csv"))
+        return workflows.compare_versions(old, new, settings, test_file=path, columns=columns)
 
 
 def _to_csv(table: Table, records: list[Record], predictions: list[Prediction]) -> bytes:

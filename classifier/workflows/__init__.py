@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from classifier.workflows.comparing import compare
     from classifier.workflows.corrections import correct_from_file, review_counts
     from classifier.workflows.explaining import explain
+    from classifier.workflows.exporting import export_model
     from classifier.workflows.labelled import read_labelled, rejected_path
     from classifier.workflows.labels_only import train_on_labels
     from classifier.workflows.measuring import evaluate
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from classifier.workflows.training import train
     from classifier.workflows.upkeep import cache_info, clear_cache, examine, prune_cache
     from classifier.workflows.vectors import embed
+    from classifier.workflows.versions import compare_versions
 
 _HOMES = {
     "audit": "auditing",
@@ -31,11 +33,13 @@ _HOMES = {
     "clear_cache": "upkeep",
     "compare": "comparing",
     "correct_from_file": "corrections",
+    "compare_versions": "versions",
     "delete_model": "models",
     "embed": "vectors",
     "evaluate": "measuring",
     "examine": "upkeep",
     "explain": "explaining",
+    "export_model": "exporting",
     "list_models": "models",
     "load": "opening",
     "open_predictor": "opening",
@@ -60,11 +64,13 @@ __all__ = [
     "clear_cache",
     "compare",
     "correct_from_file",
+    "compare_versions",
     "delete_model",
     "embed",
     "evaluate",
     "examine",
     "explain",
+    "export_model",
     "list_models",
     "load",
     "open_predictor",

@@ -76,9 +76,7 @@ def keep_upload(jobs: Jobs, name: str, content: Iterable[bytes]) -> Upload:
     FileProblemError
         When it cannot be read as a table.
     """
-    suffix = next((one for one in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(one)), None)
-    if suffix is None:
-        raise FileProblemError(name, "it is no table that can be read here", f"give one of {listing(SUFFIXES, 99)}")
+    suffix = table_suffix(name)
     folder = jobs.new_folder()
     path = folder / f"input{suffix}"
     with path.open("wb") as stream:
@@ -97,6 +95,20 @@ def keep_upload(jobs: Jobs, name: str, content: Iterable[bytes]) -> Upload:
         folder.rmdir()
         raise FileProblemError(name, error.problem, error.remedy) from error
     return Upload(folder, path, name, table.columns, table.n_rows, text_column, first_rows, table.notes)
+
+
+def table_suffix(name: str) -> str:
+    """Return how a table is to be read, such as ``.csv.gz``.
+
+    Raises
+    ------
+    FileProblemError
+        When its name does not tell.
+    """
+    suffix = next((one for one in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(one)), None)
+    if suffix is None:
+        raise FileProblemError(name, "it is no table that can be read here", f"give one of {listing(SUFFIXES, 99)}")
+    return suffix
 
 
 def start_batch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from classifier.datamodels import Document, Rejection
@@ -10,7 +11,7 @@ from classifier.files import file_sha256
 from classifier.modeling.label_sets import split_labels
 from classifier.prediction.rejections import RejectionsFile
 from classifier.reading.documents import read_documents
-from classifier.reports import Columns, LabelledFile
+from classifier.reports import MOST_UNLABELLED, Columns, LabelledFile
 
 
 def read_labelled(
@@ -36,11 +37,12 @@ def read_labelled(
         encoding=columns.encoding,
     )
     path = Path(file)
-    rejects_path = rejected_path(Path(file_name(path)))
+    name = columns.source_name or file_name(path)
+    rejects_path = columns.rejected_file or rejected_path(Path(file_name(path)))
     if beside is not None and rejects_path.name == f"{beside.name}.rejected.csv":
         rejects_path = rejected_path(Path(f"{file_name(path)}.test"))
     require_other_file(rejects_path, path)
-    documents: list[Document] = []
+    documents, unlabelled = list[Document](), list[Document]()
     n_rejected = n_unlabelled = 0
     with RejectionsFile(rejects_path) as rejects:
         for item in stream:
@@ -49,18 +51,24 @@ def read_labelled(
                 n_rejected += 1
             elif item.document.label is None and not multi_label:
                 n_unlabelled += 1
+                if len(unlabelled) < MOST_UNLABELLED and item.document.text.strip():
+                    unlabelled.append(item.document)
             else:
                 documents.append(item.document)
     if not any(split_labels(document.label or "") if multi_label else document.label for document in documents):
-        raise TrainingDataError(f"No row of {path} has a label", "fill one in, or name the column with --label-column")
+        raise TrainingDataError(
+            f"No row of {columns.source_name or path} has a label",
+            "fill one in, or name the column with --label-column",
+        )
     return LabelledFile(
-        name=file_name(path),
+        name=name,
         sha256=file_sha256(path) if path.is_file() else "",
         documents=documents,
         n_rejected=n_rejected,
         n_unlabelled=n_unlabelled,
         notes=stream.notes,
         rejected_file=str(rejects_path) if n_rejected else None,
+        unlabelled=tuple(unlabelled),
     )
 
 
@@ -71,7 +79,8 @@ def read_both(
     data = read_labelled(file, columns, multi_label=multi_label)
     if test_file is None:
         return data, None
-    return data, read_labelled(test_file, columns, beside=data, multi_label=multi_label)
+    of_test = replace(columns, source_name=None, rejected_file=None)
+    return data, read_labelled(test_file, of_test, beside=data, multi_label=multi_label)
 
 
 def rejected_path(target: Path) -> Path:
