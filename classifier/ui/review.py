@@ -69,9 +69,9 @@ def _work(settings: Settings, model: ModelVersion, opened: OpenModel, strategy: 
                 st.html(review_markup.render_item(session.current, opened.colors))
             with right:
                 review_widgets.decide(settings, model, opened, session, session.current)
-        review_widgets.last_decisions(settings, model, opened, session)
         if counts.n_untrained:
             _offer_retraining(settings, model, counts.n_untrained)
+        review_widgets.last_decisions(settings, model, opened, session)
 
 
 def _session(settings: Settings, model: ModelVersion, opened: OpenModel, strategy: str) -> ReviewSession:

@@ -15,6 +15,7 @@ from classifier.modeling.label_sets import join_labels, split_labels
 from classifier.storage.feedback import Decision, text_digest
 from classifier.storage.registry import ModelVersion
 from classifier.ui import markup, review_markup, state
+from classifier.ui.comparison import render_comparison
 from classifier.ui.review_session import ReviewSession, numbered_labels
 from classifier.ui.state import OpenModel
 from classifier.workflows import corrections
@@ -178,8 +179,16 @@ def _again(decision: Decision) -> ReviewItem:
 def new_version(settings: Settings, result: Mapping[str, Any]) -> None:
     """Show a version that learned from corrections beside the one before, and let it take its place."""
     reference = str(result["model"])
-    model, _ = workflows.show_model(reference, settings)
+    model, facts = workflows.show_model(reference, settings)
     st.html(review_markup.render_retraining(result))
+    if facts["metrics"] is not None:
+        with st.spinner("Comparing both versions on the same documents …"):
+            compared = state.remembered(
+                ("compared", reference),
+                "versions",
+                lambda: workflows.compare_versions(str(result["before"]), reference, settings),
+            )
+        render_comparison(compared, markup.label_colors(facts))
     if model.promoted:
         st.success(f"{markup.unformatted(model.name)} means {markup.unformatted(reference)} now.")
     elif st.button(f"Promote {markup.unformatted(reference)}", type="primary"):
