@@ -11,13 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 SCREENSHOTS = ROOT / "output" / "screenshots"
@@ -57,9 +58,17 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@dataclass(frozen=True)
+class Server:
+    """A page that is served: its address, and the process that does it, the first of a process group of its own."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+
 @contextmanager
-def served(models_dir: Path, log: Path) -> Iterator[str]:
-    """Serve the page on a free port, with the models of a folder; give its address."""
+def started(models_dir: Path, log: Path) -> Iterator[Server]:
+    """Serve the page on a free port, with the models of a folder."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -67,13 +76,22 @@ def served(models_dir: Path, log: Path) -> Iterator[str]:
     environment = os.environ | {"CLASSIFIER_MODELS_DIR": str(models_dir)}
     with (
         log.open("wb") as stream,
-        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT) as server,
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
+        ) as server,
     ):
         try:
             wait_until_healthy(f"http://localhost:{port}/_stcore/health", server, log)
-            yield f"http://localhost:{port}"
+            yield Server(f"http://localhost:{port}", server)
         finally:
             server.terminate()
+
+
+@contextmanager
+def served(models_dir: Path, log: Path) -> Iterator[str]:
+    """Serve the page; give its address."""
+    with started(models_dir, log) as server:
+        yield server.address
 
 
 @contextmanager
@@ -123,3 +141,10 @@ def outside(requested: list[str]) -> set[str]:
     """Return every address that is not on this machine."""
     parts = [(urlsplit(url), url) for url in requested]
     return {url for part, url in parts if part.scheme in {"http", "https", "ws", "wss"} and part.hostname not in HERE}
+
+
+def choose_strategy(page: Page, name: str) -> None:
+    """Choose which documents to review, and wait until the choice has let go of the keyboard."""
+    page.get_by_role("radio", name=name, exact=True).click()
+    expect(page.get_by_role("radio", name=name, exact=True)).to_be_checked()
+    page.wait_for_function("document.activeElement === document.body")

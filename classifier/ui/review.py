@@ -42,14 +42,25 @@ def review() -> None:
         model = frame.choose_model(settings)
         if model is not None:
             opened = frame.open_model(model)
-            strategy = st.segmented_control(
-                "Which documents",
-                list(STRATEGIES),
-                format_func=STRATEGIES.__getitem__,
-                default="recommended",
-                required=True,
-            )
-            _work(settings, model, opened, strategy or "recommended")
+            _work(settings, model, opened, _strategy())
+
+
+def _strategy() -> str:
+    """Choose which documents come; the choice then lets go of the keyboard, so that Enter accepts."""
+    memory = state.memory(TITLE)
+    strategy, n_choices = memory.get("strategy", "recommended"), memory.get("choices", 0)
+    chosen: str = st.segmented_control(
+        "Which documents",
+        list(STRATEGIES),
+        format_func=STRATEGIES.__getitem__,
+        default=strategy,
+        required=True,
+        key=f"strategy-{n_choices}",
+    )
+    if chosen != strategy:
+        memory["strategy"], memory["choices"] = chosen, n_choices + 1
+        st.rerun()
+    return chosen
 
 
 @st.fragment

@@ -33,6 +33,9 @@ class ReviewSession:
         Number and document of each decision of this visitor, the last one last.
     problem : str
         Why the last decision could not be kept; empty where it was.
+    turn : int
+        Counts what was pressed without going on. A button that was clicked gets another key by it, so that it lets go
+        of the keyboard and Enter accepts again.
     """
 
     subject: Hashable
@@ -44,6 +47,7 @@ class ReviewSession:
     skipped: set[bytes] = field(default_factory=set)
     history: list[tuple[int, ReviewItem]] = field(default_factory=list)
     problem: str = ""
+    turn: int = 0
 
     def refill(self, queue: ReviewQueue) -> None:
         """Take a fresh queue, without what was skipped."""
@@ -69,6 +73,7 @@ class ReviewSession:
     def choose(self, label: str) -> None:
         """Let Enter accept this label."""
         self.chosen = label
+        self.turn += 1
 
     def done(self, item: ReviewItem, number: int) -> None:
         """Go on after a decision about a document, and remember its number; twice is once."""
@@ -93,6 +98,7 @@ class ReviewSession:
         """Decide about a document again, now."""
         self._drop(item)
         self.items.insert(0, item)
+        self.turn += 1
         self._pre_fill()
 
     def pass_over(self, is_decided: Callable[[str], bool]) -> None:

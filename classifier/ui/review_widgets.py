@@ -42,7 +42,12 @@ def decide(
         )
         st.button("Skip", key=f"skip-{key}", shortcut="Space", on_click=_skip, args=(settings, model, session, item))
         st.button(
-            "Undo", key="undo", shortcut="U", disabled=not session.history, on_click=_undo, args=(settings, session)
+            "Undo",
+            key=f"undo-{session.turn}",
+            shortcut="U",
+            disabled=not session.history,
+            on_click=_undo,
+            args=(settings, session),
         )
     if opened.classifier.multi_label:
         _several(opened, session, key)
@@ -57,7 +62,7 @@ def _one(opened: OpenModel, session: ReviewSession, item: ReviewItem, key: str) 
         for number, label in enumerate(numbered, 1):
             st.button(
                 markup.unformatted(label) + (" · suggested" if label == item.suggestion else ""),
-                key=f"label-{number}-{key}",
+                key=f"label-{number}-{key}-{session.turn}",
                 shortcut=str(number),
                 type="primary" if label == session.chosen else "secondary",
                 on_click=session.choose,
@@ -90,7 +95,7 @@ def _several(opened: OpenModel, session: ReviewSession, key: str) -> None:
     chosen = st.multiselect(
         "Labels", sorted({*opened.colors, *given}), default=given, accept_new_options=True, key=f"labels-{key}"
     )
-    session.choose(join_labels(chosen))
+    session.chosen = join_labels(chosen)
 
 
 def _accept(settings: Settings, model: ModelVersion, session: ReviewSession, item: ReviewItem) -> None:
@@ -154,7 +159,7 @@ def last_decisions(settings: Settings, model: ModelVersion, opened: OpenModel, s
         left.html(review_markup.render_decision(decision, opened.colors))
         right.button(
             "Change",
-            key=f"change-{decision.number}",
+            key=f"change-{decision.number}-{session.turn}",
             type="tertiary",
             on_click=session.bring_back,
             args=(_again(decision),),
