@@ -18,6 +18,7 @@ from classifier.cli.auditing import audit
 from classifier.cli.comparing import compare
 from classifier.cli.embedding import embed
 from classifier.cli.explaining import explain
+from classifier.cli.inspecting import errors, suspects, threshold
 from classifier.cli.jobs import jobs, run_job
 from classifier.cli.models import models_app
 from classifier.cli.output import EXIT_INTERRUPTED, EXIT_MISTAKE, say
@@ -37,7 +38,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, explain, similar, audit, report, embed, compare, jobs, doctor):
+VERBS = (
+    train,
+    evaluate,
+    predict,
+    explain,
+    similar,
+    audit,
+    report,
+    errors,
+    threshold,
+    suspects,
+    embed,
+    compare,
+    jobs,
+    doctor,
+)
+for command in VERBS:
     app.command()(command)
 app.command(hidden=True)(run_job)
 app.add_typer(models_app, name="models")
