@@ -178,9 +178,9 @@ def _scores(one: LabelScores) -> tuple[str, str, str, str]:
     """Write precision and recall, each with its interval."""
     precision, recall = one.precision_interval, one.recall_interval
     return (
-        f"{one.precision:.2f}" if precision else "–",
+        f"{one.precision:.2f}" if precision else "",
         bounds(precision) if precision else "",
-        f"{one.recall:.2f}" if recall else "–",
+        f"{one.recall:.2f}" if recall else "",
         bounds(recall) if recall else "",
     )
 

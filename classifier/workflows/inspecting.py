@@ -1,4 +1,4 @@
-"""Look into a stored model: which documents it got wrong, how each label fares, what review buys, which labels to doubt.
+"""Look into a stored model: what it got wrong, how each label fares, what review buys, which labels to doubt.
 
 All answers are those that training documents were given while they were held out.
 """
