@@ -37,7 +37,7 @@ _COLORS = {  # light, dark
     "--accent": ("#3b6fd4", "#7ea4f0"),
     "--doubt": ("#d9622b", "#e8854f"),
 }
-_MARGIN = 14
+_MARGIN = 14  # ticks stick out of a drawing; a picture would cut them
 _FONT = "font:12px 'Source Sans 3',system-ui,'Segoe UI',sans-serif;font-variant-numeric:tabular-nums"
 _FIGURE_STYLE = report_figures.STYLE.replace(".plot ", "")
 _DRAWING = re.compile(r'<svg class="plot".*?</svg>', re.DOTALL)
@@ -64,9 +64,9 @@ def _picture(drawing: str, *, dark: bool) -> str:
         return ""
     width, height, label, style = head["width"], head["height"], head["label"], head["style"] or ""
     values = ";".join(f"{name}:{pair[dark]}" for name, pair in _COLORS.items())
-    opening = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-    )
+    wide = int(width) + 2 * _MARGIN
+    size = f'viewBox="-{_MARGIN} 0 {wide} {height}" width="{wide}" height="{height}"'
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
     look = f"<style>svg{{{values};{_FONT}}}text{{fill:var(--muted)}}.rule{{stroke:var(--line)}}{_FIGURE_STYLE}</style>"
     whole = f"{opening}{look}{drawing[head.end() :]}"
     source = base64.b64encode(whole.encode("utf-8", "replace")).decode()
