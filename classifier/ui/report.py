@@ -91,7 +91,7 @@ def _review(on: Inspected) -> None:
         choice = inspecting.review_choice(on.opened.classifier, _policy())
         if choice is None:
             return
-        st.html(report_markup.bought(choice, dark=state.is_dark()))
+        st.html(report_markup.bought(choice, multi_label=on.opened.classifier.multi_label, dark=state.is_dark()))
         if choice.accuracy is not None:
             st.html('<p class="dc small">To apply it to a file:</p>')
             st.code(report_markup.predict_command(on.opened.reference, choice), language="bash", wrap_lines=True)

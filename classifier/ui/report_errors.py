@@ -102,7 +102,10 @@ def suspects(on: Inspected) -> None:
     opened = on.opened
     classifier = opened.classifier
     st.html(
-        markup.section("Training documents that deserve a look", "The worst first; quality is how well a label fits.")
+        markup.section(
+            "Training documents that deserve a look",
+            "The worst first. Answer: the label that seems right. Quality: how well the label that it has fits.",
+        )
     )
     if not classifier.issues_:
         n_once = inspecting.n_suspected_once(classifier.facts_)

@@ -73,7 +73,7 @@ def _picture(drawing: str, *, dark: bool) -> str:
     return f'<img class="plot" style="{style}" alt="{label}" src="data:image/svg+xml;base64,{source}">'
 
 
-def bought(choice: ReviewChoice, *, dark: bool) -> str:
+def bought(choice: ReviewChoice, *, multi_label: bool, dark: bool) -> str:
     """Say what a threshold costs and what it gives."""
     n_read = round(choice.review_fraction * BUDGET_ROWS)
     if choice.accuracy is None or choice.accuracy_interval is None:
@@ -83,15 +83,16 @@ def bought(choice: ReviewChoice, *, dark: bool) -> str:
     facts = (
         ("A person reads", f"{n_read:,} of {BUDGET_ROWS:,}", "the ones it is least sure of"),
         ("Whose confidence is below", f"{100 * choice.threshold:.1f} %", ""),
-        ("Of the others are right", percentage(choice.accuracy), f"95 % interval {bounds(choice.accuracy_interval)}"),
+        ("Right among the others", percentage(choice.accuracy), f"95 % interval {bounds(choice.accuracy_interval)}"),
         ("Without any reading", percentage(choice.accuracy_of_all), "of all answers are right"),
     )
     items = "".join(
         f"<div><dt>{name}</dt><dd>{escaped(value)}<small>{escaped(note)}</small></dd></div>"
         for name, value, note in facts
     )
+    right = "Right means exactly the right labels. " if multi_label else ""
     measured = (
-        f"Measured on {choice.n_documents:,} training documents while they were held out. A threshold is chosen on the "
+        f"{right}Measured on {choice.n_documents:,} training documents while they were held out. A threshold is chosen on the "
         "documents it is measured on, which flatters it a little: aim somewhat higher than you need."
     )
     return framed(f'<dl class="bought">{items}</dl><p class="small">{measured}</p>', dark=dark)
