@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from serving import PAYLOADS, SCREENSHOTS, TABLE_ROW_PIXELS, assert_nothing_ran, choose, opened, outside, served
+from serving import PAYLOADS, ROOT, SCREENSHOTS, TABLE_ROW_PIXELS, assert_nothing_ran, choose, opened, outside, served
 from streamlit.testing.v1 import AppTest
 
 from classifier import DocumentClassifier, workflows
@@ -232,6 +234,14 @@ def test_cells_of_the_matrix_are_numbered_as_they_are_drawn() -> None:
     assert len(set(names)) == 2
 
 
+def test_the_page_starts_without_what_only_training_needs() -> None:
+    """Importing the page of the report brings no numerical library beside numpy."""
+    code = "import sys; from classifier.ui import report; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert {"scipy", "sklearn", "torch", "sentence_transformers", "pandas"} & set(done.stdout.split()) == set()
+
+
 @pytest.fixture(scope="module")
 def address(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve the page."""
@@ -245,7 +255,10 @@ def turn_to(page: Page, name: str) -> None:
 
 
 def click_row(page: Page, table: int, row: int) -> None:
-    """Choose a row of a table, the first being 0."""
+    """Choose a row of a table, the first being 0, once the page has come to rest."""
+    page.locator('[data-test-script-state="notRunning"]').first.wait_for()
+    page.get_by_test_id("stDataFrame").nth(table).locator("canvas").first.wait_for()
+    page.wait_for_timeout(500)
     box = page.get_by_test_id("stDataFrame").nth(table).bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 15, box["y"] + (row + 1.5) * TABLE_ROW_PIXELS)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from classifier.analysis.confidence import Floats, Ints
 from classifier.analysis.intervals import wilson_interval
@@ -264,6 +263,8 @@ def resampled_interval(resampled: Floats, value: float) -> tuple[float, float]:
 
 def _macro_f1_interval(truth: Ints, answers: Ints, n: int, value: float, seed: int) -> tuple[float, float]:
     """Resample the documents, so many at a time."""
+    from scipy.sparse import csr_array
+
     n_names = int(max(truth.max(), answers.max())) + 1
     pairs, counts = np.unique(np.stack([truth, answers]), axis=1, return_counts=True)
     rng = np.random.default_rng(seed)

@@ -92,8 +92,8 @@ def bought(choice: ReviewChoice, *, multi_label: bool, dark: bool) -> str:
     )
     right = "Right means exactly the right labels. " if multi_label else ""
     measured = (
-        f"{right}Measured on {choice.n_documents:,} training documents while they were held out. A threshold is chosen on the "
-        "documents it is measured on, which flatters it a little: aim somewhat higher than you need."
+        f"{right}Measured on {choice.n_documents:,} training documents while they were held out. A threshold is chosen "
+        "on the documents it is measured on, which flatters it a little: aim somewhat higher than you need."
     )
     return framed(f'<dl class="bought">{items}</dl><p class="small">{measured}</p>', dark=dark)
 
