@@ -25,6 +25,7 @@ from classifier.modeling.predictor import Predictor
 from classifier.storage.registry import Registry
 from classifier.workflows import inspecting
 
+DATA = Path(__file__).parents[1] / "data"
 BUNDLES = Path(__file__).parent / "bundles"
 
 
@@ -141,6 +142,21 @@ def test_an_older_model_counts_but_has_no_documents(older: Predictor) -> None:
     with pytest.raises(StorageError, match="Train it again"):
         inspecting.documents_of_pair(older, label, label)
     assert inspecting.n_suspected_once(older.facts_) == sum(older.facts_["audit"]["n_issues"].values())
+
+
+def test_a_model_of_labels_alone_has_numbers_but_no_documents(settings: Settings) -> None:
+    """Measured on a test file, it has a matrix; why there are no documents is said rightly."""
+    workflows.train_on_labels(
+        DATA / "ticket_labels.csv", settings, name="names", test_file=DATA / "support_tickets_test.csv"
+    )
+    model = workflows.open_predictor("names", settings)
+    table = inspecting.confusion_table(model)
+    assert table is not None
+    assert (table.measured_on, table.has_documents) == ("the test file support_tickets_test.csv", False)
+    assert sum(table.confusion.counts.values()) == model.facts_["metrics"]["n_documents"]
+    with pytest.raises(StorageError, match="trained without documents"):
+        inspecting.missed_documents(model, "delivery")
+    assert inspecting.review_choice(model, ReviewPolicy(review_budget=10)) is None
 
 
 def test_a_budget_is_kept_and_buys_right_answers(tickets: Predictor) -> None:

@@ -54,7 +54,7 @@ def confusion(on: Inspected) -> None:
     else:
         pair = _pairs(errors, opened.colors, f"{opened.reference} pairs")
     if not found.has_documents:
-        st.html(markup.note(inspecting.OLDER_VERSION))
+        st.html(markup.note(inspecting.why_no_documents(opened.classifier)))
         return
     if pair is None:
         st.html('<p class="dc small">Choose a cell, or a row of the list, to read its documents.</p>')
@@ -83,7 +83,7 @@ def labels(on: Inspected) -> None:
     }
     chosen = _choose_row(report_markup.label_columns(found.rows), opened.colors, options, f"{opened.reference} labels")
     if not found.has_documents:
-        st.html(markup.note(inspecting.OLDER_VERSION))
+        st.html(markup.note(inspecting.why_no_documents(opened.classifier)))
         return
     if chosen is None or chosen >= len(found.rows):
         st.html('<p class="dc small">Choose a row to read the documents behind its errors.</p>')

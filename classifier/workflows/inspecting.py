@@ -17,6 +17,7 @@ from classifier.analysis.confidence import Ints
 from classifier.analysis.confusion import Confusion, LabelScores, label_scores, stored_label_scores
 from classifier.analysis.intervals import wilson_interval
 from classifier.analysis.issues import ISSUE_KINDS, LabelIssue
+from classifier.analysis.label_words import is_labels_only
 from classifier.datamodels import Document, ReviewPolicy
 from classifier.errors import MultiLabelError, OptionError, StorageError, lookup
 from classifier.modeling.held_out import UNKNOWN
@@ -27,6 +28,11 @@ HELD_OUT = "its training documents, each while it was held out"
 OLDER_VERSION = (
     "Which answer each training document was given is not known: an earlier version trained this model. Train it again "
     "to read the documents behind the numbers"
+)
+NO_DOCUMENTS = "It was trained without documents, so that there are none to read behind the numbers"
+NEVER_HELD_OUT = (
+    "No answer to a training document is kept with this model: there were too few documents to hold any out, or an "
+    "earlier version trained it. Train it again, with two or more documents of each label"
 )
 BUDGET_ROWS = 1000
 _DIGITS = 1_000_000
@@ -113,6 +119,15 @@ class ReviewChoice:
 def knows_answers(model: Predictor) -> bool:
     """Tell whether a model knows which answer each training document was given while it was held out."""
     return bool(_known(model).any())
+
+
+def why_no_documents(model: Predictor) -> str:
+    """Say why the documents behind the numbers cannot be read, and what to do; empty where they can."""
+    if knows_answers(model):
+        return ""
+    if is_labels_only(model.facts_):
+        return NO_DOCUMENTS
+    return OLDER_VERSION if model.held_out_.measured.any() else NEVER_HELD_OUT
 
 
 def confusion_table(model: Predictor) -> ConfusionTable | None:
@@ -347,5 +362,6 @@ def _code(model: Predictor, label: str) -> int:
 
 def _require_answers(model: Predictor) -> None:
     """Refuse where the answers are not known."""
-    if not knows_answers(model):
-        raise StorageError(f"{OLDER_VERSION}.")
+    problem = why_no_documents(model)
+    if problem:
+        raise StorageError(f"{problem}.")
