@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from classifier.analysis.confidence import Floats, Ints
 from classifier.analysis.intervals import wilson_interval
@@ -210,9 +209,8 @@ def _confusion(truth: Ints, answers: Ints, n_names: int) -> NDArray[np.int64]:
     return np.bincount(truth * n_names + answers, minlength=n_names**2).reshape(n_names, n_names)
 
 
-def _per_class(confusion: NDArray[np.int64]) -> list[ClassScores]:
-    """Score every label of a confusion matrix."""
-    hits, n_true, n_given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+def class_scores(hits: Ints, n_true: Ints, n_given: Ints) -> list[ClassScores]:
+    """Score labels by the documents that have and were given each, that have it, and that were given it."""
     return [
         ClassScores(
             n_documents=int(true),
@@ -223,6 +221,11 @@ def _per_class(confusion: NDArray[np.int64]) -> list[ClassScores]:
         )
         for hit, true, given in zip(hits, n_true, n_given, strict=True)
     ]
+
+
+def _per_class(confusion: NDArray[np.int64]) -> list[ClassScores]:
+    """Score every label of a confusion matrix."""
+    return class_scores(confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0))
 
 
 def _macro_f1(scores: Sequence[ClassScores]) -> float:
@@ -260,6 +263,8 @@ def resampled_interval(resampled: Floats, value: float) -> tuple[float, float]:
 
 def _macro_f1_interval(truth: Ints, answers: Ints, n: int, value: float, seed: int) -> tuple[float, float]:
     """Resample the documents, so many at a time."""
+    from scipy.sparse import csr_array
+
     n_names = int(max(truth.max(), answers.max())) + 1
     pairs, counts = np.unique(np.stack([truth, answers]), axis=1, return_counts=True)
     rng = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --paper: light-dark(#ffffff, #14161a); --ink: light-dark(#1c2027, #e8eaee);
   --accent: light-dark(#3b6fd4, #7ea4f0); --doubt: light-dark(#d9622b, #e8854f);
   --muted: color-mix(in srgb, var(--ink) 66%, transparent); --line: color-mix(in srgb, var(--ink) 13%, transparent);
@@ -65,7 +65,7 @@ def document(title: str, body: str, style: str) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escaped(title)}</title>
-<style>{_STYLE}{style}</style>
+<style>{STYLE}{style}</style>
 </head>
 <body>
 <main>

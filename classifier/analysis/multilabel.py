@@ -14,6 +14,7 @@ from classifier.analysis.evaluation import (
     N_RESAMPLES,
     ClassScores,
     ReliabilityBin,
+    class_scores,
     reliability,
     resampled_interval,
 )
@@ -259,17 +260,7 @@ def macro_f1(decisions: Bools, y: Bools) -> float:
 
 def _per_class(decisions: Bools, y: Bools) -> list[ClassScores]:
     """Score every label."""
-    hits, n_true, n_given = (decisions & y).sum(axis=0), y.sum(axis=0), decisions.sum(axis=0)
-    return [
-        ClassScores(
-            n_documents=int(true),
-            n_predicted=int(given),
-            precision=float(hit / given) if given else 0.0,
-            recall=float(hit / true) if true else 0.0,
-            f1=float(2 * hit / (true + given)) if true + given else 0.0,
-        )
-        for hit, true, given in zip(hits, n_true, n_given, strict=True)
-    ]
+    return class_scores((decisions & y).sum(axis=0), y.sum(axis=0), decisions.sum(axis=0))
 
 
 def _most_frequent(y: Bools) -> Bools:

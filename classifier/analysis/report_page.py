@@ -11,7 +11,7 @@ from classifier.analysis.html import document, escaped, fact_list, percent, pros
 from classifier.analysis.metric_names import METRICS, SHARES
 from classifier.analysis.report_words import Facts, label_names, not_shown, summary_sentences
 
-_STYLE = (
+STYLE = (
     figures.STYLE
     + """
 h2 { font-size: 1.3rem; letter-spacing: -0.01em; }
@@ -108,7 +108,22 @@ def render_report(title: str, facts: Facts) -> str:
 <nav aria-label="Contents">{links}</nav>
 {parts}
 {_left_out(facts)}"""
-    return document(f"Report of {title}", body, _STYLE)
+    return document(f"Report of {title}", body, STYLE)
+
+
+def render_section(anchor: str, facts: Facts) -> str:
+    """Write one part of the report, to stand in another page; empty where the model lacks the facts.
+
+    Parameters
+    ----------
+    anchor : str
+        Its anchor on the whole page, such as ``quality``.
+    facts : mapping
+        As for `render_report`, which also says what is raised.
+    """
+    section = next(one for one in _SECTIONS if one.anchor == anchor)
+    content = section.content(facts)
+    return section.html(content) if content else ""
 
 
 def _headline_facts(facts: Facts) -> str:

@@ -32,6 +32,8 @@ _ALONE = {"embedding": "the embedding alone", "words": "the words alone"}
 _WEAK_F1 = 0.5
 _LARGE_ECE = 0.05
 _SMALL_GAIN = 0.01
+_ENOUGH_IN_A_BIN = 20
+_SMALL_LEANING = 0.005
 _MUCH_TO_READ = 0.4
 
 
@@ -140,6 +142,37 @@ def learning_sentence(facts: Facts) -> str:
     if gain < _SMALL_GAIN:
         return f"{told}: more documents like these would change little, clearer labels may."
     return f"{told}, {100 * gain:.1f} points more than with {curve[-1]['n_documents']:,}: more documents are worth it."
+
+
+def reliability_sentences(facts: Facts) -> tuple[str, ...]:
+    """Say in words what the reliability diagram shows: of answers of some confidence, how many were right.
+
+    Examples
+    --------
+    >>> bins = [{"n_documents": 200, "mean_confidence": 0.9, "accuracy": 0.88}]
+    >>> reliability_sentences({"metrics": {"ece": 0.02, "reliability": bins}})[0]
+    'Of the 200 answers that it was about 90 % sure of, 88.0 % were right.'
+    """
+    metrics = facts.get("metrics") or {}
+    found = metrics.get("reliability") or ()
+    enough = [one for one in found if one["n_documents"] >= _ENOUGH_IN_A_BIN]
+    if not enough:
+        return ()
+    is_set = facts.get("task") == MULTI_LABEL
+    what, right = ("labels of documents", "belonged there") if is_set else ("answers", "were right")
+    told = [
+        f"Of the {one['n_documents']:,} {what} that it was about {100 * one['mean_confidence']:.0f} % sure of, "
+        f"{percent(one['accuracy'])} {right}."
+        for one in (enough[-1], *enough[len(enough) // 2 : -1][:1])
+    ]
+    n_all = sum(one["n_documents"] for one in found)
+    above = sum(one["n_documents"] * (one["accuracy"] - one["mean_confidence"]) for one in found) / n_all
+    tendency = "too modest" if above > 0 else "too sure"
+    ece = metrics.get("ece")
+    if ece is not None:
+        leaning = f", mostly {tendency}" if abs(above) > max(_SMALL_LEANING, ece / 2) else ""
+        told.append(f"On average its confidence is {100 * ece:.1f} points off{leaning}.")
+    return tuple(told)
 
 
 def audit_counts(facts: Facts) -> list[tuple[str, int]]:

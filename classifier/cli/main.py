@@ -19,6 +19,7 @@ from classifier.cli.comparing import compare
 from classifier.cli.embedding import embed
 from classifier.cli.explaining import explain
 from classifier.cli.exporting import export
+from classifier.cli.inspecting import errors, suspects, threshold
 from classifier.cli.jobs import jobs, run_job
 from classifier.cli.models import models_app
 from classifier.cli.output import EXIT_INTERRUPTED, EXIT_MISTAKE, say
@@ -40,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (
+VERBS = (
     train,
     evaluate,
     predict,
@@ -53,12 +54,15 @@ COMMANDS = (
     retrain,
     compare_versions,
     export,
+    errors,
+    threshold,
+    suspects,
     embed,
     compare,
     jobs,
     doctor,
 )
-for command in COMMANDS:
+for command in VERBS:
     app.command()(command)
 app.command(hidden=True)(run_job)
 app.add_typer(models_app, name="models")

@@ -89,6 +89,7 @@ def table(
             "label": labels,
             "answer": labels,
             number: st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
+            note: st.column_config.TextColumn(width="medium"),
             "text": st.column_config.TextColumn(width="large"),
         },
         on_select="rerun",

@@ -194,6 +194,11 @@ def follow_no_job() -> None:
     st.query_params.pop(JOB_PARAMETER, None)
 
 
+def is_dark() -> bool:
+    """Tell whether the visitor sees the page in its dark look."""
+    return st.context.theme.type == "dark"
+
+
 def upload_key() -> str:
     """Return the key of the uploader; under a new key it is empty."""
     return f"upload-{st.session_state.get(_N_UPLOADS, 0)}"

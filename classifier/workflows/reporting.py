@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from classifier.analysis.report_page import render_report
-from classifier.analysis.report_words import not_shown, summary_sentences
+from classifier.analysis.html import prose
+from classifier.analysis.report_page import render_report, render_section
+from classifier.analysis.report_words import Facts, not_shown, reliability_sentences, summary_sentences
 from classifier.datamodels import Settings
 from classifier.errors import BundleRefusedError, OutputError
 from classifier.prediction.sinks import written_whole
@@ -84,6 +86,49 @@ def report(model: str | Path, settings: Settings, *, output: Path | IO[Any] | No
         not_recorded=tuple(not_recorded),
         not_measured=tuple(not_measured),
     )
+
+
+def report_sections(folder: Path, facts: Facts, *anchors: str) -> str:
+    """Return parts of the report of a model, for a page that shows more beside them.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's own.
+    facts : mapping
+        What is stored with it.
+    *anchors : str
+        Such as ``quality``; ``summary`` stands for the sentences at the top, ``believed`` for what the reliability
+        diagram says.
+
+    Returns
+    -------
+    str
+        HTML, in which names and labels are inert; empty where the model lacks the facts.
+
+    Raises
+    ------
+    BundleRefusedError
+        When the facts do not describe a model.
+    """
+    title = f"{folder.parent.name}, version {folder.name}"
+    parts = []
+    try:
+        for anchor in anchors:
+            if anchor == "summary":
+                parts.append(_spoken(anchor, summary_sentences(title, facts)))
+            elif anchor == "believed":
+                parts.append(_spoken(anchor, reliability_sentences(facts)))
+            else:
+                parts.append(render_section(anchor, facts))
+    except _NOT_FACTS as error:
+        raise BundleRefusedError(folder, f"its manifest does not describe a model ({error!r})") from error
+    return "".join(parts)
+
+
+def _spoken(kind: str, sentences: Iterable[str]) -> str:
+    """Write sentences as paragraphs."""
+    return f'<div class="{kind}">{"".join(f"<p>{prose(one)}</p>" for one in sentences)}</div>'
 
 
 def _folder_of(model: str | Path, settings: Settings) -> Path:
