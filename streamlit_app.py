@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from classifier.ui import batch, classify
+from classifier.ui import batch, classify, explore
 
 st.set_page_config(page_title="Document classifier", page_icon="🗂️", layout="wide")
 st.navigation(
     [
         st.Page(classify.show, title="Classify", default=True),
         st.Page(batch.batch, title="Batch"),
+        st.Page(explore.explore, title="Explore"),
     ]
 ).run()

@@ -18,6 +18,7 @@ from classifier.cli.auditing import audit
 from classifier.cli.comparing import compare
 from classifier.cli.embedding import embed
 from classifier.cli.explaining import explain
+from classifier.cli.exploring import between, centroids, map_documents
 from classifier.cli.jobs import jobs, run_job
 from classifier.cli.models import models_app
 from classifier.cli.output import EXIT_INTERRUPTED, EXIT_MISTAKE, say
@@ -37,8 +38,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, explain, similar, audit, report, embed, compare, jobs, doctor):
+for command in (
+    train,
+    evaluate,
+    predict,
+    explain,
+    similar,
+    audit,
+    report,
+    embed,
+    compare,
+    centroids,
+    between,
+    jobs,
+    doctor,
+):
     app.command()(command)
+app.command("map")(map_documents)
 app.command(hidden=True)(run_job)
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")

@@ -294,6 +294,17 @@ def row_heading(row: int, document_id: str, text: str) -> str:
     return f'<section class="dc"><h2>Row {row:,}{name}</h2><div class="quoted">{passage(text)}</div></section>'
 
 
+def label_heading(label: str, colors: Mapping[str, str]) -> str:
+    """Head what is said about one label."""
+    return f'<div class="dc"><h2 class="chips">{chips([label], colors)}</h2></div>'
+
+
+def label_shares(title: str, counts: Sequence[tuple[str, int]], n_documents: int, colors: Mapping[str, str]) -> str:
+    """Count the labels of some documents, the first dozen."""
+    rows = [(label, count / max(1, n_documents), f"{count:,}") for label, count in counts[:12]]
+    return f'<section class="dc"><h2>{escaped(title)}</h2>{bars(rows, colors)}</section>'
+
+
 def document_in_full(document_id: str, text: str) -> str:
     """Show a document with its id."""
     return (
