@@ -106,21 +106,19 @@ def _about(found: DocumentMap) -> str:
     n_drawn, n_documents = len(found.drawn), len(found.coordinates)
     if n_drawn < n_documents:
         about += f". {n_drawn:,} of {n_documents:,} documents are drawn, of each label its share"
-    return f"{about}. {_HELD_OUT}"
+    return f"{about}. {_HELD_OUT}. The wheel zooms, and the legend hides a group"
 
 
 def _region(
     settings: Settings, model: ModelVersion, opened: OpenModel, found: DocumentMap, event: explore_chart.Event
 ) -> None:
-    """List the documents of the region that is drawn, or say how to draw one."""
+    """List the documents of the region that is drawn, if any."""
     areas = explore_chart.regions(event)
     if not areas:
-        hint = "With the box or the lasso above the map; the wheel zooms, and the legend shows or hides a group"
-        st.html(markup.section("Draw a region to read its documents", hint))
         return
     rows = mapping.rows_in(found.coordinates, areas)
     title = f"{counted(len(rows), 'document')} in the region"
-    st.html(markup.label_shares(title, exploring.label_counts(opened.classifier, rows), len(rows), opened.colors))
+    st.html(markup.label_counts(title, exploring.label_counts(opened.classifier, rows), opened.colors))
     key = f"region-{zlib.crc32(repr((areas, opened.key)).encode())}"
     ordered = exploring.doubtful_first(opened.classifier, rows)[:MOST_LISTED]
     if len(ordered) < len(rows):

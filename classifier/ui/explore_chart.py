@@ -16,8 +16,9 @@ Event: TypeAlias = Mapping[str, Any]
 
 MAP_PIXELS = 620
 LANE_PIXELS, LINE_PIXELS = 70, 130
+_HINT = "Draw a box or a region to read its documents"
 _GREY = NO_LABEL_COLOR[NO_LABEL]
-_SYMBOLS = ("circle", "triangle", "diamond", "rect", "pin", "arrow")
+_SYMBOLS = ("circle", "triangle", "diamond", "rect", "arrow")
 _SHADES = (
     *("#c8402f", "#d2603a", "#d97f3f", "#dc9c4a", "#cfae63"),
     *("#a9b07c", "#82a99a", "#5f9bb4", "#4687c8", "#3b6fd4"),
@@ -72,10 +73,11 @@ def map_option(
         "grid": {"left": 8, "right": 8, "top": 36, "bottom": 48},
         "xAxis": _bare_axis(found, 0),
         "yAxis": _bare_axis(found, 1),
-        "legend": {"type": "scroll", "bottom": 4},
+        "legend": {"type": "scroll", "bottom": 4, "itemWidth": 14, "itemHeight": 11, "itemGap": 14},
         "tooltip": _TOOLTIP | {"formatter": _template(captions)},
         "dataZoom": [{"type": "inside", "xAxisIndex": 0}, {"type": "inside", "yAxisIndex": 0}],
-        "brush": {"xAxisIndex": 0, "yAxisIndex": 0, "brushMode": "single", "throttleType": "debounce"},
+        "brush": {"xAxisIndex": 0, "yAxisIndex": 0, "brushMode": "single", "outOfBrush": {"colorAlpha": 0.15}},
+        "title": {"text": _HINT, "left": 106, "top": 16, "textStyle": {"fontSize": 13, "fontWeight": "normal"}},
         "toolbox": {
             "left": 0,
             "top": 0,
@@ -119,7 +121,7 @@ def line_option(line: Line, lanes: Sequence[Group], colors: Mapping[str, str]) -
     series[0]["markLine"] = {
         "silent": True,
         "symbol": "none",
-        "label": {"formatter": "{b}"},
+        "label": {"formatter": "{b}", "position": "start"},
         "lineStyle": {"type": "dashed", "color": _GREY},
         "data": [{"xAxis": 0, "name": "A"}, {"xAxis": 0.5, "name": "halfway"}, {"xAxis": 1, "name": "B"}],
     }

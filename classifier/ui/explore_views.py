@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil, floor
 from typing import Any
 
 import streamlit as st
@@ -14,8 +15,9 @@ from classifier.ui import documents, explore_chart, markup, state
 from classifier.ui.documents import ListedDocument
 from classifier.ui.state import OpenModel
 from classifier.workflows import centres, exploring, lines
+from classifier.workflows.centres import LabelCentre
 from classifier.workflows.exploring import FoundDocument
-from classifier.workflows.lines import End
+from classifier.workflows.lines import End, Line
 
 MOST_FOUND = 100
 MOST_ON_LINE = 500
@@ -25,7 +27,6 @@ _HOW_TO_READ = (
     "Each point is a document: at 0 it is as A is, at 1 as B is. Of the documents of A and B, those halfway are the "
     "ambiguous ones. The similarity of A and B is {similarity:.2f}"
 )
-_BY_WORDS = "By its id, or by some words: the nearest document is taken"
 
 
 def listed(found: FoundDocument, *, number: float | None = None, note: str | None = None) -> ListedDocument:
@@ -91,11 +92,9 @@ def _line(settings: Settings, model: ModelVersion, opened: OpenModel) -> None:
     """Lay documents out between two labels or two documents."""
     kind = st.segmented_control("Between", [LABELS, DOCUMENTS], default=LABELS, required=True)
     left, right = st.columns(2)
-    ends = (
-        (_label_end if kind == LABELS else _document_end)(opened, left, "A", 0),
-        (_label_end if kind == LABELS else _document_end)(opened, right, "B", 1),
-    )
-    start, end = ends
+    choose, begin_with = (_label_end, _closest_labels) if kind == LABELS else (_document_end, _two_documents)
+    first, second = begin_with(opened)
+    start, end = choose(opened, left, "A", first), choose(opened, right, "B", second)
     if start is None or end is None:
         return
     only_theirs = kind == LABELS and st.toggle("Only documents of these two labels", value=True)
@@ -108,7 +107,8 @@ def _line(settings: Settings, model: ModelVersion, opened: OpenModel) -> None:
         key=f"line-{_key(opened.key, start.name, end.name, only_theirs)}",
         alt="Documents between A and B",
     )
-    low, high = st.slider("List positions", -0.5, 1.5, (0.4, 0.6), 0.05)
+    least, most = _whole_line(line)
+    low, high = st.slider("List the documents at these positions", least, most, (0.4, 0.6), 0.05)
     found = lines.on_line(opened.classifier, line, low, high, limit=MOST_ON_LINE)
     if found.n_more:
         st.html(markup.note(f"{found.n_more:,} more lie there; choose fewer positions to see all"))
@@ -117,17 +117,40 @@ def _line(settings: Settings, model: ModelVersion, opened: OpenModel) -> None:
     show(settings, model, opened, rows, key=key, source=f"between {start.name} and {end.name}", note="position")
 
 
-def _label_end(opened: OpenModel, place: Any, name: str, at: int) -> End | None:
+def _closest_labels(opened: OpenModel) -> tuple[str, str]:
+    """Return the two labels that are most alike; one label twice where there is no other."""
+    found = _centres(opened)
+    closest = max(found, key=lambda centre: centre.similarity or 0.0)
+    return closest.label, closest.nearest or closest.label
+
+
+def _two_documents(opened: OpenModel) -> tuple[str, str]:
+    """Return the ids of two documents to begin with; empty where there is none."""
+    names = [document.id for document in opened.examples] or [""]
+    return names[0], names[-1]
+
+
+def _whole_line(line: Line) -> tuple[float, float]:
+    """Return the first and the last position there is, rounded outward; 0 and 1 at least."""
+    first, last = (float(line.positions[at]) if len(line.rows) else 0.0 for at in (0, -1))
+    return min(floor(10 * first) / 10, 0.0), max(ceil(10 * last) / 10, 1.0)
+
+
+def _centres(opened: OpenModel) -> list[LabelCentre]:
+    """Return the centres of labels, computed once."""
+    return state.shared(opened.key, "centres", lambda: centres.label_centres(opened.classifier))
+
+
+def _label_end(opened: OpenModel, place: Any, name: str, first: str) -> End | None:
     """Choose a label as one end."""
     labels = list(opened.colors)
-    label = place.selectbox(name, labels, index=min(at, len(labels) - 1))
+    label = place.selectbox(name, labels, index=labels.index(first), key=_key(name, opened.key))
     return lines.end_of(opened.classifier, label)
 
 
-def _document_end(opened: OpenModel, place: Any, name: str, at: int) -> End | None:
+def _document_end(opened: OpenModel, place: Any, name: str, first: str) -> End | None:
     """Choose a document as one end; what is taken is shown."""
-    examples = [document.id for document in opened.examples] or [""]
-    asked = place.text_input(name, examples[min(at, len(examples) - 1)], help=_BY_WORDS)
+    asked = place.text_input(f"{name}: an id, or some words", first, key=_key(f"text {name}", opened.key))
     end = lines.nearest_end(opened.classifier, asked)
     if end is None:
         place.html(markup.note("Give the id of a document, or some words"))
@@ -139,7 +162,7 @@ def _document_end(opened: OpenModel, place: Any, name: str, at: int) -> End | No
 
 def _labels(settings: Settings, model: ModelVersion, opened: OpenModel) -> None:
     """Show how compact labels are, and what is typical of one and what is not."""
-    found = state.shared(opened.key, "centres", lambda: centres.label_centres(opened.classifier))
+    found = _centres(opened)
     st.html(
         markup.section(
             "How compact labels are",
