@@ -13,7 +13,7 @@ from classifier.analysis.confidence import Floats, Ints
 Embeddings = NDArray[np.float32]
 Coordinates = NDArray[np.float32]
 
-MOST_FITTED = 200_000
+MOST_FITTED = 50_000
 _BLOCK_ROWS = 8192
 _FEWEST_CORNERS = 3
 
@@ -37,12 +37,12 @@ class Axes:
 
 
 def pca(embeddings: Embeddings, n_axes: int = 2) -> Axes:
-    """Find the principal axes of vectors, by the covariance of at most 200,000 of them.
+    """Find the principal axes of vectors, by the covariance of at most 50,000 of them.
 
     Parameters
     ----------
     embeddings : ndarray of float32, shape (n_documents, n_dims)
-        May be memory-mapped, it is read in blocks; from more than 200,000 rows evenly spread ones are taken.
+        May be memory-mapped, it is read in blocks; from more than 50,000 rows evenly spread ones are taken.
     n_axes : int, default=2
 
     Notes
@@ -57,13 +57,14 @@ def pca(embeddings: Embeddings, n_axes: int = 2) -> Axes:
     n_dims = embeddings.shape[1]
     step = 1 + (len(embeddings) - 1) // MOST_FITTED if len(embeddings) else 1
     sample = embeddings[::step]
+    shift = sample[:_BLOCK_ROWS].mean(axis=0, dtype=np.float64).astype(np.float32) if len(sample) else 0.0
     total, squares = np.zeros(n_dims), np.zeros((n_dims, n_dims))
     for block in _blocks(sample):
-        total += block.sum(axis=0, dtype=np.float64)
+        shifted = block - shift
+        total += shifted.sum(axis=0)
+        squares += shifted.T @ shifted
     mean = total / max(1, len(sample))
-    for block in _blocks(sample):
-        centred = block - mean.astype(np.float32)
-        squares += centred.T @ centred
+    squares -= len(sample) * np.outer(mean, mean)
     variances, vectors = np.linalg.eigh(squares)
     variances = np.maximum(variances[::-1], 0.0)
     components, explained = np.zeros((n_axes, n_dims)), np.zeros(n_axes)
@@ -72,7 +73,7 @@ def pca(embeddings: Embeddings, n_axes: int = 2) -> Axes:
     largest = np.take_along_axis(found, np.abs(found).argmax(axis=1)[:, None], axis=1)
     components[:n_found] = found * np.where(largest < 0, -1.0, 1.0)
     explained[:n_found] = variances[:n_found] / max(variances.sum(), np.finfo(np.float64).tiny)
-    return Axes(mean, components, explained)
+    return Axes(mean + shift, components, explained)
 
 
 def project(embeddings: Embeddings, axes: Axes) -> NDArray[np.float32]:

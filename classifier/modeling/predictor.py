@@ -274,7 +274,7 @@ class Predictor(Trained):
         """
         query = self.encode([text])[0]
         among = None if label is None else self.has_label(label)
-        return self.nearest(query, k, among=among, exclude=self._same_text_rows(text) if exclude_self else ())
+        return self.nearest(query, k, among=among, exclude=self.same_text_rows(text) if exclude_self else ())
 
     def nearest(
         self,
@@ -358,7 +358,7 @@ class Predictor(Trained):
             return self.label_matrix_[:, code]
         return np.asarray(self.document_labels_ == code)
 
-    def _same_text_rows(self, text: str) -> list[int]:
+    def same_text_rows(self, text: str) -> list[int]:
         """Return the rows of training documents with exactly this text."""
         return [row for row, document in enumerate(self.documents_) if document.text == text]
 

@@ -77,7 +77,7 @@ def map_option(
         "tooltip": _TOOLTIP | {"formatter": _template(captions)},
         "dataZoom": [{"type": "inside", "xAxisIndex": 0}, {"type": "inside", "yAxisIndex": 0}],
         "brush": {"xAxisIndex": 0, "yAxisIndex": 0, "brushMode": "single", "outOfBrush": {"colorAlpha": 0.15}},
-        "title": {"text": _HINT, "left": 106, "top": 16, "textStyle": {"fontSize": 13, "fontWeight": "normal"}},
+        "title": {"text": _HINT, "left": 112, "top": 20, "textStyle": {"fontSize": 13, "fontWeight": "normal"}},
         "toolbox": {
             "left": 0,
             "top": 0,

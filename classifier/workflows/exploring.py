@@ -157,6 +157,7 @@ def search(
     label: str | None = None,
     correctness: str | None = None,
     min_similarity: float = -1.0,
+    exclude_self: bool = False,
 ) -> list[tuple[FoundDocument, float]]:
     """Find the training documents whose meaning is nearest to a text.
 
@@ -171,6 +172,8 @@ def search(
         Only documents of this label; only those that were answered so while they were held out.
     min_similarity : float
         Only documents at least so similar, in [-1, 1].
+    exclude_self : bool, default=False
+        Leave out training documents with exactly this text.
 
     Returns
     -------
@@ -192,7 +195,8 @@ def search(
     query = model.encode([text])[0]
     if not query.any():
         return []
-    rows, similarities = model.nearest_rows(query, k, among=among)
+    exclude = model.same_text_rows(text) if exclude_self else ()
+    rows, similarities = model.nearest_rows(query, k, among=among, exclude=exclude)
     kept = similarities >= min_similarity
     return list(zip(describe(model, rows[kept]), map(float, similarities[kept]), strict=True))
 
