@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from classifier.ui import batch, classify, models, report, review
+from classifier.ui import batch, classify, explore, models, report, review
 
 st.set_page_config(page_title="Document classifier", page_icon="🗂️", layout="wide")
 st.navigation(
@@ -10,6 +10,7 @@ st.navigation(
         st.Page(classify.show, title="Classify", default=True),
         st.Page(batch.batch, title="Batch"),
         st.Page(report.report, title="Report"),
+        st.Page(explore.explore, title="Explore"),
         st.Page(review.review, title="Review"),
         st.Page(models.models, title="Models"),
     ]

@@ -18,6 +18,7 @@ from classifier.cli.auditing import audit
 from classifier.cli.comparing import compare
 from classifier.cli.embedding import embed
 from classifier.cli.explaining import explain
+from classifier.cli.exploring import between, centroids, map_documents
 from classifier.cli.exporting import export
 from classifier.cli.inspecting import errors, suspects, threshold
 from classifier.cli.jobs import jobs, run_job
@@ -49,14 +50,16 @@ VERBS = (
     similar,
     audit,
     report,
+    errors,
+    threshold,
+    suspects,
     review,
     correct,
     retrain,
     compare_versions,
     export,
-    errors,
-    threshold,
-    suspects,
+    centroids,
+    between,
     embed,
     compare,
     jobs,
@@ -64,6 +67,7 @@ VERBS = (
 )
 for command in VERBS:
     app.command()(command)
+app.command("map")(map_documents)
 app.command(hidden=True)(run_job)
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")

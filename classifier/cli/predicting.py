@@ -182,6 +182,10 @@ def similar(
     text: Annotated[str, typer.Option("--text", help="The text to compare with.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many documents.")] = 10,
     label: Annotated[str | None, typer.Option(help="Only documents of this label.")] = None,
+    answered: Annotated[
+        str | None, typer.Option(help="Only documents answered right, wrong or never while they were held out.")
+    ] = None,
+    min_similarity: Annotated[float, typer.Option(help="Only documents at least so similar, from -1 to 1.")] = -1.0,
     exclude_self: Annotated[
         bool, typer.Option("--exclude-self", help="Leave out documents with this very text.")
     ] = False,
@@ -195,7 +199,16 @@ def similar(
     from classifier import workflows
 
     settings = settings_of(models_dir, backend, precision, use_cache)
-    found = workflows.similar(model, text, settings, k=k, label=label, exclude_self=exclude_self)
+    found = workflows.similar(
+        model,
+        text,
+        settings,
+        k=k,
+        label=label,
+        correctness="never held out" if answered == "never" else answered,
+        min_similarity=min_similarity,
+        exclude_self=exclude_self,
+    )
     show(terminal.neighbor_lines(found), {"results": [asdict(item) for item in found]}, as_json)
 
 

@@ -27,6 +27,7 @@ from classifier.errors import (
 )
 from classifier.modeling import decisions
 from classifier.modeling.decisions import DEFAULT_MIN_CONFIDENCE
+from classifier.modeling.exact_search import Found
 from classifier.modeling.neighbors import NeighborIndex
 from classifier.modeling.trained import Trained, checked_texts
 
@@ -272,8 +273,8 @@ class Predictor(Trained):
             When the model has no such label.
         """
         query = self.encode([text])[0]
-        among = None if label is None else self._has_label(label)
-        return self.nearest(query, k, among=among, exclude=self._same_text_rows(text) if exclude_self else ())
+        among = None if label is None else self.has_label(label)
+        return self.nearest(query, k, among=among, exclude=self.same_text_rows(text) if exclude_self else ())
 
     def nearest(
         self,
@@ -286,11 +287,22 @@ class Predictor(Trained):
         """Return the training documents nearest to a vector, shape (n_dims,); none to a vector of zeros."""
         if not query.any():
             return []
-        rows, similarities = self._index.search(query, k, among=among, exclude=exclude)
+        rows, similarities = self.nearest_rows(query, k, among=among, exclude=exclude)
         return [
             Neighbor(document.id, document.text, document.label or "", float(similarity))
             for document, similarity in zip((self.documents_[row] for row in rows), similarities, strict=True)
         ]
+
+    def nearest_rows(
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        *,
+        among: NDArray[np.bool_] | None = None,
+        exclude: Collection[int] = (),
+    ) -> Found:
+        """Return the rows of the training documents nearest to a vector, and their cosines, by falling similarity."""
+        return self._index.search(query, k, among=among, exclude=exclude)
 
     @cached_property
     def _index(self) -> NeighborIndex:
@@ -333,14 +345,20 @@ class Predictor(Trained):
             labels=tuple(str(label) for label in self.classes_[given]),
         )
 
-    def _has_label(self, label: str) -> NDArray[np.bool_]:
-        """Tell which training documents have a label."""
+    def has_label(self, label: str) -> NDArray[np.bool_]:
+        """Tell which training documents have a label.
+
+        Raises
+        ------
+        UnknownNameError
+            When the model has no such label.
+        """
         code = lookup({str(name): code for code, name in enumerate(self.classes_)}, label, "label")
         if self.label_matrix_ is not None:
             return self.label_matrix_[:, code]
         return np.asarray(self.document_labels_ == code)
 
-    def _same_text_rows(self, text: str) -> list[int]:
+    def same_text_rows(self, text: str) -> list[int]:
         """Return the rows of training documents with exactly this text."""
         return [row for row, document in enumerate(self.documents_) if document.text == text]
 

@@ -27,6 +27,7 @@ VERY_SURE, FAIRLY_SURE = 0.9, 0.6
 SNIPPET_CHARACTERS = 170
 PASSAGE_CHARACTERS = 20_000
 LISTED_REJECTIONS = 100
+LISTED_LABELS = 12
 ELLIPSIS = "\u00a0…"
 NO_LABEL = "No label"
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -292,6 +293,22 @@ def row_heading(row: int, document_id: str, text: str) -> str:
     """Head the full answer to one row of a table with its text."""
     name = "" if document_id == str(row) else f' <span class="small user">{escaped(document_id)}</span>'
     return f'<section class="dc"><h2>Row {row:,}{name}</h2><div class="quoted">{passage(text)}</div></section>'
+
+
+def label_heading(label: str, colors: Mapping[str, str]) -> str:
+    """Head what is said about one label."""
+    return f'<div class="dc"><h2 class="chips">{chips([label], colors)}</h2></div>'
+
+
+def label_counts(title: str, counts: Sequence[tuple[str, int]], colors: Mapping[str, str]) -> str:
+    """Count the labels of some documents, the most frequent dozen."""
+    items = [
+        f'<span>{chips([label], colors)} <span class="number small">{count:,}</span></span>'
+        for label, count in counts[:LISTED_LABELS]
+    ]
+    n_more = len(counts) - len(items)
+    items += [f'<span class="small">and {counted(n_more, "other label")}</span>'] if n_more else []
+    return f'<section class="dc"><h2>{escaped(title)}</h2><p class="counts">{"".join(items)}</p></section>'
 
 
 def document_in_full(document_id: str, text: str) -> str:

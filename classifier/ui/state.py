@@ -21,7 +21,7 @@ from classifier.ui.markup import label_colors
 
 T = TypeVar("T")
 
-MAX_OPEN_MODELS = 3
+MAX_OPEN_MODELS, MAX_SHARED = 3, 24
 TEXT_KEY = "classify.text"
 JOB_PARAMETER, MODEL_PARAMETER = "job", "model"
 MODEL_KEY = "model"
@@ -208,6 +208,28 @@ def _drop_upload() -> None:
     """Empty the uploader."""
     if st.session_state.get(upload_key()) is not None:
         st.session_state[_N_UPLOADS] = st.session_state.get(_N_UPLOADS, 0) + 1
+
+
+def shared(subject: Hashable, part: Hashable, compute: Callable[[], T]) -> T:
+    """Compute something about a model once for all visitors; nothing that a visitor sent may be in it.
+
+    Parameters
+    ----------
+    subject : hashable
+        The key of the model.
+    part : hashable
+        What is computed about it.
+    compute : callable
+        Gives the value, which nobody changes; a failure is not kept.
+    """
+    value: T = _shared(subject, part, compute)
+    return value
+
+
+@st.cache_resource(max_entries=MAX_SHARED, show_spinner=False)
+def _shared(subject: Hashable, part: Hashable, _compute: Callable[[], Any]) -> Any:  # noqa: ARG001 # they are the key
+    """Compute one value; the cache keeps one entry for each subject and part."""
+    return _compute()
 
 
 def remembered(subject: Hashable, part: Hashable, compute: Callable[[], T]) -> T:

@@ -41,6 +41,7 @@ CSS = """
 .dc .chip::before { content: ""; flex: none; width: 0.6rem; height: 0.6rem; border-radius: 50%;
                     background: var(--label, currentColor); }
 .dc .chips { display: flex; flex-wrap: wrap; gap: 0.1rem 0.9rem; min-width: 0; }
+.dc .counts { display: flex; flex-wrap: wrap; gap: 0.15rem 1.3rem; margin-top: 0.35rem; }
 .dc.result h2.chips { color: inherit; gap: 0.1rem 1.2rem; }
 .dc h2 .chip { color: inherit; font: inherit; }
 .dc .card .id { flex: none; max-width: 40%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }

@@ -59,12 +59,18 @@ def open_predictor(model: str | Path, settings: Settings) -> Predictor:
 
 def model_checksum(model: str | Path, settings: Settings) -> str:
     """Return what a model is called, with the SHA-256 of its manifest, which holds those of its other files."""
-    folder = _folder(model, settings)
+    folder = folder_of(model, settings)
     return f"{folder.parent.name}@{folder.name} {file_sha256(folder / MANIFEST_FILE)}"
 
 
-def _folder(model: str | Path, settings: Settings) -> Path:
-    """Find the folder that is meant."""
+def folder_of(model: str | Path, settings: Settings) -> Path:
+    """Find the folder that is meant.
+
+    Raises
+    ------
+    UnknownModelError
+        When there is no such name or version.
+    """
     text = os.fspath(model)
     is_folder = isinstance(model, Path) or os.sep in text or text in {".", ".."}
     return Path(text) if is_folder else Registry(settings.models_dir).find(text).folder
@@ -72,4 +78,4 @@ def _folder(model: str | Path, settings: Settings) -> Path:
 
 def _open(kind: type[Model], model: str | Path, settings: Settings) -> Model:
     """Find the folder that is meant, and open it."""
-    return kind.load(_folder(model, settings), settings.encoder)
+    return kind.load(folder_of(model, settings), settings.encoder)

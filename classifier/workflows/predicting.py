@@ -9,6 +9,7 @@ from classifier.analysis.label_words import is_labels_only, names_sentence
 from classifier.datamodels import Neighbor, Prediction, ReviewPolicy, Settings
 from classifier.errors import UncalibratedWarning
 from classifier.modeling.predictor import Predictor
+from classifier.workflows.exploring import search
 from classifier.workflows.opening import open_predictor
 
 DEFAULT_REVIEW = ReviewPolicy()
@@ -35,16 +36,30 @@ def similar(
     *,
     k: int = 10,
     label: str | None = None,
+    correctness: str | None = None,
+    min_similarity: float = -1.0,
     exclude_self: bool = False,
 ) -> list[Neighbor]:
-    """Return the training documents most similar to a text.
+    """Return the training documents most similar to a text; the filters are those of `exploring.search`.
 
     Raises
     ------
     ClassifierError
-        When the model cannot be read, or has no such label.
+        When the model cannot be read, or has no such label, or a filter is none.
     """
-    return open_predictor(model, settings).similar(text, k, label=label, exclude_self=exclude_self)
+    found = search(
+        open_predictor(model, settings),
+        text,
+        k=k,
+        label=label,
+        correctness=correctness,
+        min_similarity=min_similarity,
+        exclude_self=exclude_self,
+    )
+    documents = ((one.document, similarity) for one, similarity in found)
+    return [
+        Neighbor(document.id, document.text, document.label or "", similarity) for document, similarity in documents
+    ]
 
 
 def opened(model: str | Path, settings: Settings) -> Predictor:
