@@ -189,7 +189,7 @@ def _candidates(prediction: Prediction) -> list[str]:
     shown = ", ".join(label_piece(label) for label in prediction.candidates[:MOST_CANDIDATES])
     n_more = len(prediction.candidates) - MOST_CANDIDATES
     more = f" and {n_more:,} more" if n_more > 0 else ""
-    return [f"  one of: {shown}{more} ({CANDIDATES_CONFIDENCE:.0%} of the time the right label is among them)"]
+    return [f"  one of: {shown}{more} ({100 * CANDIDATES_CONFIDENCE:.0f} % of the time the right label is among them)"]
 
 
 def _doubts(prediction: Prediction) -> list[str]:

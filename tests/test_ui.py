@@ -141,9 +141,10 @@ def test_all_labels_are_shown_on_request(page: AppTest, real_model: DocumentClas
 
 def test_neighbours_can_be_filtered_and_counted(page: AppTest, models_dir: Path) -> None:
     ask(page, TICKET)
-    label = page.main.selectbox[0].options[1]
-    page.main.selectbox[0].select(label)
-    page.button_group[0].set_value(10)
+    box = next(box for box in page.main.selectbox if box.label == "Label")
+    label = box.options[1]
+    box.select(label)
+    page.button_group(key="n-similar").set_value(10)
     run(page)
     expected = workflows.similar("tickets", TICKET, Settings(models_dir), k=10, label=label)
     assert similar_ids(page) == [neighbour.id for neighbour in expected]

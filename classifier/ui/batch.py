@@ -83,7 +83,7 @@ def _follow(jobs: Jobs, job: Job) -> None:
             st.download_button(
                 f"Download {output_format.upper() if output_format != 'parquet' else 'Parquet'}",
                 partial(_content, job, output_format),
-                file_name=batch_jobs.download_name(job, output_format),
+                file_name=batch_jobs.download_name(job.title, output_format),
                 mime=MIME[output_format],
                 on_click="ignore",
             )

@@ -187,7 +187,7 @@ def candidates(prediction: Prediction, colors: Mapping[str, str]) -> str:
     more = f' <span class="small">and {n_more:,} more</span>' if n_more > 0 else ""
     return (
         f'<p class="candidates"><span>One of</span> {chips(found[:MOST_CANDIDATES], colors)}{more}</p>'
-        f'<p class="small">{CANDIDATES_CONFIDENCE:.0%} of the time the right label is among them.</p>'
+        f'<p class="small">{100 * CANDIDATES_CONFIDENCE:.0f} % of the time the right label is among them.</p>'
     )
 
 
@@ -258,12 +258,14 @@ def preview(texts: Sequence[str]) -> str:
     return f'<ul class="dc quoted preview">{items}</ul>' if items else '<p class="dc small">This column is empty.</p>'
 
 
-def table_summary(predictions: Sequence[Prediction], n_rejected: int, colors: Mapping[str, str]) -> str:
-    """Count what became of the rows of a table."""
+def table_summary(
+    predictions: Sequence[Prediction], n_rejected: int, colors: Mapping[str, str], *, noun: str = "row"
+) -> str:
+    """Count what became of the rows of a table, or of other things."""
     answered = [prediction for prediction in predictions if prediction.status != STATUS_EMPTY]
     labels = Counter(label for prediction in answered for label in prediction.labels or (NO_LABEL,))
     n_answered, n_empty = len(answered), len(predictions) - len(answered)
-    parts = [f"{counted(n_answered, 'row')} answered"]
+    parts = [f"{counted(n_answered, noun)} answered"]
     parts += [f"{n_empty:,} with nothing to read"] if n_empty else []
     parts += [f"{n_rejected:,} rejected"] if n_rejected else []
     rows = [(label, count / n_answered, f"{count:,}") for label, count in labels.most_common(12)]

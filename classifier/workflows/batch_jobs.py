@@ -225,9 +225,17 @@ def download_file(job: Job, output_format: str) -> Path:
     return target
 
 
-def download_name(job: Job, output_format: str) -> str:
-    """Name the answers after the uploaded file."""
-    stem = _UNSAFE.sub("-", PurePath(job.title).name.split(".")[0]).strip("-.")[:80]
+def download_name(name: str, output_format: str) -> str:
+    """Name the answers after the uploaded file.
+
+    Examples
+    --------
+    >>> download_name("in box.2024.csv.gz", "jsonl"), download_name("<b>.csv", "csv")
+    ('in-box.2024.predicted.jsonl', 'b.predicted.csv')
+    """
+    file = PurePath(name).name
+    suffix = next((one for one in sorted(SUFFIXES, key=len, reverse=True) if file.lower().endswith(one)), "")
+    stem = _UNSAFE.sub("-", file.removesuffix(file[len(file) - len(suffix) :])).strip("-.")[:80]
     return f"{stem or 'answers'}.predicted.{output_format}"
 
 
