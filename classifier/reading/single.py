@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
-from classifier.errors import FileProblemError, listing
+from classifier.errors import FileMissingError, FileProblemError, listing
 from classifier.reading.encodings import find_encoding, text_lines
 from classifier.reading.parsing import DEFAULT_LIMITS, KINDS, ParsedFile, parse, refuse_large
 from classifier.reading.signatures import refuse_binary
@@ -39,6 +39,8 @@ def read_file(path: Path, encoding: str | None = None) -> ParsedFile:
         When there is no text in it that can be read.
     """
     suffix = path.suffix.lower()
+    if not path.is_file():
+        raise FileMissingError(path)
     if suffix in KINDS:
         refuse_large(path.name, path.stat().st_size, DEFAULT_LIMITS)
         return parse(path.name, path.read_bytes())

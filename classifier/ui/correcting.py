@@ -14,7 +14,7 @@ from classifier.ui import markup, state, widgets
 from classifier.workflows.corrections import correct, undo_correction
 
 KEPT = "What you say is kept on this machine at once; the model learns from it when it is retrained (Review page)"
-LABEL_PIXELS = 320
+LABEL_PIXELS = 232
 
 
 def correction(
@@ -60,7 +60,7 @@ def correction(
 
 def _label(opened: state.OpenModel, answer: Prediction, digest: str) -> str | None:
     """Choose one of the model's labels, or type another; None until something is chosen."""
-    title, hint, key = "No, it is", "Choose a label, or type your own", f"wrong-{digest}"
+    title, hint, key = "No, it is", "Choose or type a label", f"wrong-{digest}"
     if not opened.classifier.multi_label:
         others = [label for label in opened.colors if label != answer.label]
         return st.selectbox(
