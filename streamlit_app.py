@@ -2,12 +2,14 @@
 
 import streamlit as st
 
-from classifier.ui import batch, classify
+from classifier.ui import batch, classify, frame
 
 st.set_page_config(page_title="Document classifier", page_icon="🗂️", layout="wide")
-st.navigation(
-    [
-        st.Page(classify.show, title="Classify", default=True),
-        st.Page(batch.batch, title="Batch"),
-    ]
-).run()
+if frame.may_enter():
+    st.navigation(
+        [
+            st.Page(classify.show, title="Classify", default=True),
+            st.Page(batch.batch, title="Batch"),
+        ]
+    ).run()
+    frame.log_out()

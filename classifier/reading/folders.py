@@ -89,7 +89,7 @@ def read_one(path: Path, encoding: str | None = None) -> Table:
         columns=columns,
         n_rows=1,
         read_rows=lambda: iter((row,)),
-        notes=(ONE_DOCUMENT,) if not _is_parsed(path.name) else found.notes,
+        notes=found.notes if _is_parsed(path.name) else (ONE_DOCUMENT, *found.notes),
     )
 
 

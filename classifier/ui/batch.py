@@ -112,7 +112,8 @@ def _rows(job: Job) -> None:
         "rows",
         lambda: batch_jobs.answered_rows(job, label=label, status=status, contains=words, limit=SHOWN_ROWS),
     )
-    widgets.answered_rows(found, at_most=SHOWN_ROWS)
+    facts = batch_jobs.facts_of_model(job)
+    widgets.answered_rows(found, {} if facts is None else markup.label_colors(facts), at_most=SHOWN_ROWS)
 
 
 def _pieces(given: UploadedFile) -> Any:

@@ -14,6 +14,24 @@ from classifier.storage.registry import ModelVersion
 from classifier.ui import markup, state, widgets
 
 
+def may_enter() -> bool:
+    """Let everybody in where no log-in is set up; where one is, show nothing but its button before it is passed."""
+    if not state.must_log_in():
+        return True
+    widgets.style()
+    st.html(markup.heading("Document classifier", "Log in to go on."))
+    st.button("Log in", type="primary", on_click=st.login)
+    return False
+
+
+def log_out() -> None:
+    """Offer whoever is logged in to log out."""
+    if state.is_logged_in():
+        with st.sidebar:
+            st.caption(f"Logged in as {markup.unformatted(state.who())}")
+            st.button("Log out", on_click=st.logout)
+
+
 @contextmanager
 def page(title: str, lead: str) -> Iterator[Settings]:
     """Head a page and give its settings; a mistake that the visitor can mend becomes one sentence."""

@@ -226,14 +226,24 @@ def begin_with(key: str, value: object) -> None:
 def who() -> str:
     """Return the e-mail address of the visitor who is logged in, else ``page``."""
     told = st.user.to_dict()
-    name = told.get("email") or told.get("sub") if told.get("is_logged_in") else None
-    return str(name) if name else NOBODY
+    return str(told.get("email") or told.get("sub") or NOBODY) if is_logged_in() else NOBODY
 
 
 def must_log_in() -> bool:
-    """Tell whether a log-in is set up that this visitor has not passed yet."""
-    is_set_up = st.secrets.load_if_toml_exists() and LOGIN_SECTION in st.secrets
-    return is_set_up and st.user.to_dict().get("is_logged_in") is not True
+    """Tell whether a log-in is set up that this visitor has not passed yet; a broken set-up lets nobody in."""
+    is_broken = not st.secrets.load_if_toml_exists() and any(Path(one).is_file() for one in _secret_files())
+    is_set_up = is_broken or (st.secrets.load_if_toml_exists() and LOGIN_SECTION in st.secrets)
+    return is_set_up and not is_logged_in()
+
+
+def is_logged_in() -> bool:
+    """Tell whether this visitor passed a log-in."""
+    return st.user.to_dict().get("is_logged_in") is True
+
+
+def _secret_files() -> list[str]:
+    """Return where secrets may be."""
+    return list(st.get_option("secrets.files") or [])
 
 
 def decision_about(subject: Hashable) -> tuple[int, str] | None:

@@ -16,6 +16,8 @@ from classifier.analysis.label_words import is_labels_only
 from classifier.datamodels import STATUS_EMPTY, Neighbor, Prediction
 from classifier.errors import ClassifierError, counted
 from classifier.modeling.explain import Explanation
+from classifier.modeling.label_sets import split_labels
+from classifier.prediction.batch import ADDED_COLUMNS
 from classifier.reading.documents import Record
 from classifier.reading.single import DOCUMENT_SUFFIXES
 from classifier.storage.registry import ModelVersion
@@ -219,15 +221,29 @@ def rows_preview(columns: Sequence[str], rows: Sequence[Sequence[Any]], n_rows: 
     st.dataframe(_table(columns, cells), hide_index=True)
 
 
-def answered_rows(found: AnsweredRows, *, at_most: int) -> None:
-    """Show rows of a batch."""
+def answered_rows(found: AnsweredRows, colors: Mapping[str, str], *, at_most: int) -> None:
+    """Show rows of a batch, their labels in their colours."""
     if not found.rows:
         st.html(markup.note("No row passes these filters."))
         return
     if len(found.rows) == at_most:
         st.html(markup.note(f"The first {at_most:,} rows that pass; all are in the download."))
     cells = [[markup.shortened(cell, TABLE_TEXT_CHARACTERS) for cell in row] for row in found.rows]
-    st.dataframe(_table(found.columns, cells), hide_index=True, height=min(38 + 35 * len(cells), 2 * TABLE_PIXELS))
+    columns: dict[str, list[Any]] = dict(_table(found.columns, cells))
+    label, confidence, _ = (list(columns)[found.position(name)] for name, _ in ADDED_COLUMNS)
+    statuses = found.column("status")
+    columns[label] = [
+        [one] if one in colors else list(split_labels(one)) or ([] if status == STATUS_EMPTY else [markup.NO_LABEL])
+        for one, status in zip(found.column("predicted_label"), statuses, strict=True)
+    ]
+    columns[confidence] = [100 * float(cell) if cell else None for cell in found.column("confidence")]
+    drawn = _columns(colors)
+    st.dataframe(
+        columns,
+        hide_index=True,
+        height=min(38 + 35 * len(cells), 2 * TABLE_PIXELS),
+        column_config={label: drawn["label"], confidence: drawn["confidence"]},
+    )
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
