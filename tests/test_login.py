@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import streamlit as st
 from conftest import DATA
+from streamlit import auth_util, config
+from streamlit.errors import StreamlitAuthError
 from streamlit.testing.v1 import AppTest
 
 from classifier import workflows
@@ -47,6 +51,15 @@ def test_a_log_in_that_is_set_up_must_be_passed(user: dict[str, object] | None) 
     assert "Log in to go on" in words(page)
     assert not page.sidebar.button
     assert "model" not in words(page).lower()
+
+
+def test_a_log_in_that_is_not_set_up_completely_is_one_sentence() -> None:
+    page = opened()
+    page.button[0].click()
+    page.run()
+    assert not page.exception
+    assert [error.value.startswith("The log\\-in is not set up completely") for error in page.error] == [True]
+    assert labels(page) == ["Log in"]
 
 
 def test_who_passed_it_sees_the_page_and_may_leave() -> None:
@@ -93,3 +106,31 @@ def test_a_decision_names_who_made_it(
     next(button for button in page.button if button.label == "Right").click()
     page.run()
     assert [one.who for one in last_corrections(settings, "tickets")] == [who]
+
+
+def toml_of(page: str) -> list[dict[str, dict[str, object]]]:
+    """Return the configurations that a document shows."""
+    text = (Path(__file__).parents[1] / "docs" / page).read_text(encoding="utf-8")
+    return [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)]
+
+
+def test_the_document_names_the_keys_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit knows every option, and takes the credentials as they are shown, and only all of them."""
+    server, secrets = toml_of("serving.md")
+    assert {f"server.{name}" for name in server["server"]} <= set(config.get_config_options())
+    monkeypatch.setattr(auth_util, "secrets_singleton", StoredSecrets(secrets))
+    auth_util.validate_auth_credentials("default")
+    assert auth_util.get_validated_redirect_uri() == secrets["auth"]["redirect_uri"]
+    for missing in secrets["auth"]:
+        left = {name: value for name, value in secrets["auth"].items() if name != missing}
+        monkeypatch.setattr(auth_util, "secrets_singleton", StoredSecrets({"auth": left}))
+        with pytest.raises(StreamlitAuthError):
+            auth_util.validate_auth_credentials("default")
+
+
+class StoredSecrets(dict[str, object]):
+    """Secrets as they are after reading."""
+
+    def load_if_toml_exists(self) -> bool:
+        """Say that they were read."""
+        return True

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
+from streamlit.errors import Error as StreamlitError
 
 from classifier import workflows
 from classifier.datamodels import Settings
@@ -20,7 +21,11 @@ def may_enter() -> bool:
         return True
     widgets.style()
     st.html(markup.heading("Document classifier", "Log in to go on."))
-    st.button("Log in", type="primary", on_click=st.login)
+    if st.button("Log in", type="primary"):
+        try:
+            st.login()
+        except StreamlitError as error:
+            st.error(markup.unformatted(f"The log-in is not set up completely: {error}"))
     return False
 
 
