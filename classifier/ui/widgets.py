@@ -230,7 +230,8 @@ def answered_rows(found: AnsweredRows, colors: Mapping[str, str], *, at_most: in
         st.html(markup.note(f"The first {at_most:,} rows that pass; all are in the download."))
     cells = [[markup.shortened(cell, TABLE_TEXT_CHARACTERS) for cell in row] for row in found.rows]
     columns: dict[str, list[Any]] = dict(_table(found.columns, cells))
-    label, confidence, _ = (list(columns)[found.position(name)] for name, _ in ADDED_COLUMNS)
+    added = [list(columns)[found.position(name)] for name, _ in ADDED_COLUMNS]
+    label, confidence, _ = added
     statuses = found.column("status")
     columns[label] = [
         [one] if one in colors else list(split_labels(one)) or ([] if status == STATUS_EMPTY else [markup.NO_LABEL])
@@ -242,6 +243,7 @@ def answered_rows(found: AnsweredRows, colors: Mapping[str, str], *, at_most: in
         columns,
         hide_index=True,
         height=min(38 + 35 * len(cells), 2 * TABLE_PIXELS),
+        column_order=[*added, *(name for name in columns if name not in added)],
         column_config={label: drawn["label"], confidence: drawn["confidence"]},
     )
 
