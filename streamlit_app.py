@@ -2,16 +2,18 @@
 
 import streamlit as st
 
-from classifier.ui import batch, classify, explore, models, report, review
+from classifier.ui import batch, classify, explore, frame, models, report, review
 
 st.set_page_config(page_title="Document classifier", page_icon="🗂️", layout="wide")
-st.navigation(
-    [
-        st.Page(classify.show, title="Classify", default=True),
-        st.Page(batch.batch, title="Batch"),
-        st.Page(report.report, title="Report"),
-        st.Page(explore.explore, title="Explore"),
-        st.Page(review.review, title="Review"),
-        st.Page(models.models, title="Models"),
-    ]
-).run()
+if frame.may_enter():
+    st.navigation(
+        [
+            st.Page(classify.show, title="Classify", default=True),
+            st.Page(batch.batch, title="Batch"),
+            st.Page(report.report, title="Report"),
+            st.Page(explore.explore, title="Explore"),
+            st.Page(review.review, title="Review"),
+            st.Page(models.models, title="Models"),
+        ]
+    ).run()
+    frame.log_out()

@@ -16,6 +16,7 @@ STATUS_UNSURE = "unsure"
 STATUS_OUT_OF_SCOPE = "out-of-scope"
 STATUS_EMPTY = "empty"
 STATUSES = (STATUS_OK, STATUS_UNSURE, STATUS_OUT_OF_SCOPE, STATUS_EMPTY)
+CANDIDATES_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,10 @@ class Prediction:
         Mean similarity to the five nearest training documents, in [-1, 1]; None where it was not looked for.
     labels : tuple of str
         The given labels one by one, in the model's order.
+    candidates : tuple of str
+        The labels that cannot be ruled out, most probable first: for a share of `CANDIDATES_CONFIDENCE` of all
+        documents the right one is among them. Empty where there may be several labels, where none is typical enough,
+        or where the model was never measured.
     """
 
     label: str
@@ -92,6 +97,7 @@ class Prediction:
     used_fraction: float = 1.0
     similarity: float | None = None
     labels: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
 
     def top(self, k: int) -> list[tuple[str, float]]:
         """Return the `k` most probable labels with their probabilities."""

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from classifier.analysis.label_words import NOT_HELD_OUT, names_sentence
 from classifier.analysis.metric_names import METRICS, SHARES, majority_name
-from classifier.datamodels import STATUS_EMPTY, STATUS_OUT_OF_SCOPE, STATUS_UNSURE, Neighbor, Prediction
+from classifier.datamodels import (
+    CANDIDATES_CONFIDENCE,
+    STATUS_EMPTY,
+    STATUS_OUT_OF_SCOPE,
+    STATUS_UNSURE,
+    Neighbor,
+    Prediction,
+)
 
 if TYPE_CHECKING:
     from classifier.analysis.evaluation import Evaluation
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 
 SHOWN_CLASSES = 30
 SHOWN_PROBABILITIES = 5
+MIN_CANDIDATES, MOST_CANDIDATES = 2, 8
 _SNIPPET = 90
 _LABEL = 60
 _ALL_TO_READ = (
@@ -169,8 +177,19 @@ def prediction_lines(prediction: Prediction) -> list[str]:
         *_doubts(prediction),
         f"{label_piece(prediction.label)}  {percent(prediction.confidence)}",
         *(f"  {line}" for line in table(["label", "confidence"], rows)),
+        *_candidates(prediction),
         f"  {percent(prediction.used_fraction)} of the text was read",
     ]
+
+
+def _candidates(prediction: Prediction) -> list[str]:
+    """List the labels that cannot be ruled out, where there are several."""
+    if len(prediction.candidates) < MIN_CANDIDATES:
+        return []
+    shown = ", ".join(label_piece(label) for label in prediction.candidates[:MOST_CANDIDATES])
+    n_more = len(prediction.candidates) - MOST_CANDIDATES
+    more = f" and {n_more:,} more" if n_more > 0 else ""
+    return [f"  one of: {shown}{more} ({100 * CANDIDATES_CONFIDENCE:.0f} % of the time the right label is among them)"]
 
 
 def _doubts(prediction: Prediction) -> list[str]:

@@ -38,7 +38,7 @@ from classifier.interrupts import interruptible
 N_TEST_ROWS = 25
 LONGEST_TEXT = 300
 QUESTION = "My card was charged twice for one order, please correct the payment."
-ANSWER_KEYS = {"label", "confidence", "status", "probabilities", "used_fraction", "similarity", "labels"}
+ANSWER_KEYS = {"label", "confidence", "status", "probabilities", "used_fraction", "similarity", "labels", "candidates"}
 EVALUATION_KEYS = {
     *("n_documents", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval", "log_loss", "brier", "ece"),
     *("majority_accuracy", "majority_macro_f1", "per_class", "labels", "confusion", "reliability", "unknown_labels"),
@@ -232,6 +232,7 @@ def test_predict_text_as_json(shelf: Path) -> None:
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(1, abs=1e-6)
     assert answer["confidence"] == shares[0] == answer["probabilities"]["billing"]
+    assert answer["candidates"] == list(answer["probabilities"])[: len(answer["candidates"])]
 
 
 def test_predict_text_for_people(shelf: Path) -> None:
@@ -254,6 +255,7 @@ def test_predict_text_for_people(shelf: Path) -> None:
         "used_fraction": 0.0,
         "similarity": None,
         "labels": [],
+        "candidates": [],
     }
 
 

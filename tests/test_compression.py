@@ -206,7 +206,8 @@ def test_what_is_not_as_its_name_says_is_refused_in_one_sentence(tmp_path: Path,
 def test_allowed_endings_are_listed_with_compressions(tmp_path: Path) -> None:
     """Whoever gave another kind of file reads that .gz and .zst may follow."""
     message = refusal(write(tmp_path, "a.json", b"{}"))
-    assert message.endswith("'.parquet' (all but Parquet also with .gz or .zst behind), or a folder of .txt files.")
+    assert "'.parquet' (all but Parquet also with .gz or .zst behind), a document ('.txt', " in message
+    assert message.endswith("'.eml'), or a folder of them.")
 
 
 @pytest.mark.parametrize("encoding", [None, "utf-8", "latin-1"])

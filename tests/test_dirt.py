@@ -257,7 +257,7 @@ REFUSED: dict[str, Refused] = {
         lambda: put("a.parquet", b"PAR1" + bytes(200) + parquet(CLEAN)[-8:]), "the Parquet file is damaged"
     ),
     "CSV as Parquet": Refused(lambda: put("a.parquet", text_of(CLEAN)), "it is not a whole Parquet file"),
-    "folder without texts": Refused(lambda: (put("texts/notes.md", "x"), "texts")[1], "there is no .txt file"),
+    "folder without texts": Refused(lambda: (put("texts/notes.rst", "x"), "texts")[1], "there is no .txt file"),
     "empty folder named like a table": Refused(
         lambda: (put("x.csv/a", ""), "x.csv")[1], "there is no .txt file in this folder"
     ),

@@ -211,7 +211,7 @@ def test_jsonl_keeps_the_untouched_line(tmp_path: Path) -> None:
 
 def test_a_folder_of_texts(tmp_path: Path) -> None:
     """Ids are sorted paths, labels are sub-folders, other files are ignored, bad ones rejected."""
-    for name, text in {"b/2.txt": "two\r\n", "a/deep/1.TXT": "one", "3.txt": "", "b/notes.md": "no"}.items():
+    for name, text in {"b/2.txt": "two\r\n", "a/deep/1.TXT": "one", "3.txt": "", "b/notes.rst": "no"}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         write(tmp_path, name, text)
     write(tmp_path, "b/4.txt", b"%PDF-1.4")

@@ -212,7 +212,7 @@ def test_an_upload_becomes_answers_in_every_format(jobs: Jobs, shelf: Settings) 
     table = pq.read_table(batch_jobs.download_file(job, "parquet")).to_pylist()
     assert [tuple(row.values())[:3] for row in table] == expected
     assert "'=1+1" in batch_jobs.download_file(job, "csv").read_text(encoding="utf-8")
-    assert batch_jobs.download_name(job, "csv") == "My-tickets.predicted.csv"
+    assert batch_jobs.download_name(job.title, "csv") == "My-tickets.predicted.csv"
 
 
 @pytest.mark.parametrize(

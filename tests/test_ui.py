@@ -13,6 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from classifier import DocumentClassifier, workflows
 from classifier.datamodels import Document, Neighbor, Prediction, Settings
+from classifier.reading.parsing import ParsedFile
+from classifier.reading.single import read_content
 from classifier.reports import BatchRequest
 from classifier.storage.registry import Registry
 from classifier.ui import markup, uploads
@@ -141,9 +143,10 @@ def test_all_labels_are_shown_on_request(page: AppTest, real_model: DocumentClas
 
 def test_neighbours_can_be_filtered_and_counted(page: AppTest, models_dir: Path) -> None:
     ask(page, TICKET)
-    label = page.main.selectbox[0].options[1]
-    page.main.selectbox[0].select(label)
-    page.button_group[0].set_value(10)
+    box = next(box for box in page.main.selectbox if box.label == "Label")
+    label = box.options[1]
+    box.select(label)
+    page.button_group(key="n-similar").set_value(10)
     run(page)
     expected = workflows.similar("tickets", TICKET, Settings(models_dir), k=10, label=label)
     assert similar_ids(page) == [neighbour.id for neighbour in expected]
@@ -249,7 +252,7 @@ def test_asking_about_a_text_lets_go_of_the_file(page: AppTest) -> None:
     upload(page, "note.txt", TICKET.encode())
     ask(page, "The grinder is broken")
     assert "note.txt" not in shown(page)
-    assert page.file_uploader[0].value is None
+    assert page.file_uploader[0].value == []
 
 
 def test_a_table_is_answered_as_on_the_command_line(page: AppTest, models_dir: Path, tmp_path: Path) -> None:
@@ -318,7 +321,7 @@ def test_a_table_beyond_the_limit_says_so(monkeypatch: pytest.MonkeyPatch, page:
 def test_uploaded_names_are_never_paths(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("not for visitors", encoding="utf-8")
-    assert uploads.read_text(f"../../..{secret}", b"my own text") == ("my own text", ())
+    assert read_content(f"../../..{secret}", b"my own text") == ParsedFile("my own text")
     table = uploads.read_table(str(secret), b"text\nmy own row\n")
     assert table.samples("text") == ["my own row"]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from classifier import terminal
 from classifier.cli.options import AsJson, Backend, ModelArgument, ModelsDir, Precision, UseCache, settings_of
-from classifier.cli.output import show
+from classifier.cli.output import print_notes, show
 from classifier.datamodels import STATUS_EMPTY
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ _HEADER = ("word", "at", "effect", "by its letters", "by its meaning")
 
 def explain(
     model: ModelArgument,
-    text: Annotated[str, typer.Option("--text", help="The text whose label is explained.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="One document: .txt, .md, .pdf, .docx …")
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", help="The text whose label is explained.")] = None,
     label: Annotated[str | None, typer.Option(help="Another label than the most probable one.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many words for and against, and similar documents.")] = 5,
     models_dir: ModelsDir = None,
@@ -32,7 +36,14 @@ def explain(
 ) -> None:
     """Show which words of a text, and which training documents, speak for its label."""
     from classifier import workflows
+    from classifier.reading.single import read_file
 
+    if (text is None) == (file is None):
+        raise typer.BadParameter("give either a FILE or --text")
+    if text is None:
+        found = read_file(Path(str(file)))
+        print_notes(found.notes)
+        text = found.text
     settings = settings_of(models_dir, backend, precision, use_cache)
     explanation = workflows.explain(model, text, settings, label=label, k=k)
     values = {name: value for name, value in asdict(explanation).items() if name != "text"}

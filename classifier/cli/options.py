@@ -17,7 +17,10 @@ from classifier.reading.compression import compression_in, open_bytes
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@VERSION, or the folder of a model.")]
 FileArgument = Annotated[
-    str, typer.Argument(metavar="FILE", help="CSV, TSV or JSONL (also .gz, .zst), Parquet, a folder of .txt, or -.")
+    str,
+    typer.Argument(
+        metavar="FILE", help="CSV, TSV or JSONL (also .gz, .zst), Parquet, a document, a folder of documents, or -."
+    ),
 ]
 ModelsDir = Annotated[
     Path | None, typer.Option("--models-dir", help="Where models live [CLASSIFIER_MODELS_DIR, then models].")

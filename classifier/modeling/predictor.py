@@ -15,7 +15,7 @@ from classifier.analysis.abstention import ReviewCost
 from classifier.analysis.confidence import Floats, Ints
 from classifier.analysis.conformal import nonconformity, prediction_sets
 from classifier.analysis.scope import is_near, nearest_similarity
-from classifier.datamodels import STATUS_EMPTY, Neighbor, Prediction, ReviewPolicy
+from classifier.datamodels import CANDIDATES_CONFIDENCE, STATUS_EMPTY, Neighbor, Prediction, ReviewPolicy
 from classifier.embedding.contract import (
     Embeddings,
 )
@@ -126,6 +126,7 @@ class Predictor(Trained):
             found.statuses,
             self.used_fraction(texts),
             found.similarity,
+            self._candidates(found.proba),
             strict=True,
         )
         return [self._answer(*row) if row[3] != STATUS_EMPTY else _NOTHING_TO_READ for row in rows]
@@ -226,15 +227,7 @@ class Predictor(Trained):
         """
         if self.multi_label:
             raise MultiLabelError("predict_set", "classify gives the labels that reach their thresholds")
-        proba = self.predict_proba(texts)
-        kept_aside: tuple[Floats, NDArray[np.intp]] | None = getattr(self, "_conformal", None)
-        scores, y = kept_aside or decisions.held_out_scores(self.held_out_, self.document_labels_)
-        thresholds = decisions.set_thresholds(scores, y, len(self.classes_), confidence_level, per_class=per_class)
-        order = np.argsort(-proba, axis=1, kind="stable")
-        return [
-            [str(self.classes_[code]) for code in ranked if inside[code]]
-            for ranked, inside in zip(order, prediction_sets(proba, thresholds), strict=True)
-        ]
+        return self._sets(self.predict_proba(texts), confidence_level, per_class=per_class)
 
     def review_threshold(self, policy: ReviewPolicy, n_documents: int | None = None) -> float:
         """Return the confidence below which a person is asked; see `classifier.modeling.decisions.review_threshold`."""
@@ -314,6 +307,23 @@ class Predictor(Trained):
         rows = None if self.lexicon_ is None else self.lexicon_.transform(texts)
         return self.head_.scores(embeddings, rows)
 
+    def _sets(self, proba: Floats, confidence_level: float, *, per_class: bool = False) -> list[list[str]]:
+        """Return the labels that probabilities do not rule out, most probable first."""
+        kept_aside: tuple[Floats, NDArray[np.intp]] | None = getattr(self, "_conformal", None)
+        scores, y = kept_aside or decisions.held_out_scores(self.held_out_, self.document_labels_)
+        thresholds = decisions.set_thresholds(scores, y, len(self.classes_), confidence_level, per_class=per_class)
+        order = np.argsort(-proba, axis=1, kind="stable")
+        return [
+            [str(self.classes_[code]) for code in ranked if inside[code]]
+            for ranked, inside in zip(order, prediction_sets(proba, thresholds), strict=True)
+        ]
+
+    def _candidates(self, proba: Floats) -> list[list[str]]:
+        """Return the candidates of answers; none where no set can be promised."""
+        if self.multi_label or not (hasattr(self, "_conformal") or self.held_out_.measured.any()):
+            return [[]] * len(proba)
+        return self._sets(proba, CANDIDATES_CONFIDENCE)
+
     def _surely_belongs(self, embeddings: Embeddings, scores: NDArray[np.float32], enough: Floats) -> NDArray[np.bool_]:
         """Tell of which texts some training documents of the best label show already that they belong to the model."""
         return is_near(embeddings, scores.argmax(axis=1), self.embeddings_, self._some_rows.__getitem__, enough)
@@ -332,6 +342,7 @@ class Predictor(Trained):
         status: str,
         used: float,
         similarity: float,
+        candidates: Sequence[str],
     ) -> Prediction:
         """Build one prediction from one row."""
         order = np.argsort(-proba, kind="stable")
@@ -343,6 +354,7 @@ class Predictor(Trained):
             used_fraction=float(used),
             similarity=None if np.isnan(similarity) else float(similarity),
             labels=tuple(str(label) for label in self.classes_[given]),
+            candidates=tuple(candidates),
         )
 
     def has_label(self, label: str) -> NDArray[np.bool_]:

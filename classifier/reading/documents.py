@@ -14,10 +14,11 @@ from classifier.errors import ClassifierError, FileMissingError, FileProblemErro
 from classifier.reading.columns import choose_columns
 from classifier.reading.compression import COMPRESSIONS, compression_of, inner_suffix, require_whole
 from classifier.reading.delimited import read_delimited, read_tab_separated
-from classifier.reading.folders import read_folder
+from classifier.reading.folders import read_folder, read_one
 from classifier.reading.jsonlines import read_json_lines
 from classifier.reading.parquet import read_parquet
 from classifier.reading.signatures import refuse_binary
+from classifier.reading.single import DOCUMENT_SUFFIXES
 from classifier.reading.table import Row, Table, fingerprint_of
 from classifier.reading.values import to_label, to_text
 
@@ -94,13 +95,13 @@ class DocumentStream:
 
 
 def open_table(path: str | Path, *, encoding: str | None = None) -> Table:
-    """Scan a file or a folder of text files once, and refuse what cannot be read as a table.
+    """Scan a file or a folder of documents once, and refuse what cannot be read as a table.
 
     Parameters
     ----------
     path : str or Path
-        A file whose ending is among `READERS`, all but Parquet also compressed (``.csv.gz``, ``.jsonl.zst``), or a
-        folder of ``.txt`` files.
+        A file whose ending is among `READERS`, all but Parquet also compressed (``.csv.gz``, ``.jsonl.zst``), a
+        document whose ending is among `DOCUMENT_SUFFIXES`, or a folder of such documents.
     encoding : str or None
         Name of the encoding; None finds it.
 
@@ -140,8 +141,8 @@ def read_documents(
     Parameters
     ----------
     path : str or Path
-        A file whose ending is among `READERS`, all but Parquet also compressed (``.csv.gz``, ``.jsonl.zst``), or a
-        folder of ``.txt`` files.
+        A file whose ending is among `READERS`, all but Parquet also compressed (``.csv.gz``, ``.jsonl.zst``), a
+        document whose ending is among `DOCUMENT_SUFFIXES`, or a folder of such documents.
     text_column, label_column, id_column : str or None
         Exact names of columns; None finds them, see `choose_columns`.
     need_labels : bool, default False
@@ -179,6 +180,8 @@ def _reader(path: Path) -> Callable[[Path, str | None], Table]:
     if not path.stat().st_size:
         raise FileProblemError(path, "it is empty", "give a file with at least one document")
     suffix = inner_suffix(path)
+    if path.suffix.lower() in DOCUMENT_SUFFIXES:
+        return read_one
     if suffix != ".parquet":
         refuse_binary(path)
     elif compression_of(path):
@@ -197,4 +200,8 @@ def _unknown_ending(path: Path) -> FileProblemError:
     if suffix:
         problem = f"files ending in {excerpt(suffix + packed)} are not read"
     behind = f"all but Parquet also with {' or '.join(COMPRESSIONS)} behind"
-    return FileProblemError(path, problem, f"use one of {listing(READERS)} ({behind}), or a folder of .txt files")
+    return FileProblemError(
+        path,
+        problem,
+        f"use one of {listing(READERS)} ({behind}), a document ({listing(DOCUMENT_SUFFIXES)}), or a folder of them",
+    )

@@ -32,6 +32,7 @@ _CELLS = frozenset({"td", "th"})
 _SILENT = frozenset({"head", "script", "style", "template", "noscript", "svg", "math", "object", "iframe"})
 
 Piece = dict[str, Any]
+_TOO_MUCH: Piece = {"problem": "reading it takes more memory than is allowed", "remedy": "split it"}
 
 
 class UnreadableError(Exception):
@@ -141,10 +142,21 @@ def main() -> None:
     except UnreadableError as error:
         _say({"problem": error.problem, "remedy": error.remedy})
     except MemoryError:
-        _say({"problem": "reading it takes more memory than is allowed", "remedy": "split it"})
+        _say(_TOO_MUCH)
     except Exception as error:  # noqa: BLE001 # whatever a parser raises on a damaged file means just that
+        if _is_of_memory(error):
+            _say(_TOO_MUCH)
+            return
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         _say({"problem": f"it is damaged ({reason})", "remedy": "open it in its own program and save it again"})
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Tell whether a parser of XML gave up for want of memory, which it calls an unknown error."""
+    etree = sys.modules.get("lxml.etree")
+    if etree is None or not isinstance(error, etree.XMLSyntaxError):
+        return False
+    return bool(error.code == etree.ErrorTypes.ERR_NO_MEMORY)
 
 
 def _say(piece: Piece) -> None:

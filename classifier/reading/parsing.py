@@ -78,10 +78,7 @@ def parse(name: str, content: bytes, limits: ParsingLimits = DEFAULT_LIMITS) -> 
     'Where is my parcel?'
     """
     kind = lookup(KINDS, PurePath(name).suffix.lower(), "kind of document")
-    if len(content) > limits.file_bytes:
-        raise FileProblemError(
-            name, f"it is larger than {limits.file_bytes >> 20} MB", "split it, or export its text as .txt"
-        )
+    refuse_large(name, len(content), limits)
     command = [sys.executable, "-m", EXTRACTION, kind, str(int(limits.seconds) + 1), str(limits.memory_bytes)]
     is_late = False
     pipe = subprocess.PIPE
@@ -95,6 +92,20 @@ def parse(name: str, content: bytes, limits: ParsingLimits = DEFAULT_LIMITS) -> 
             is_late = True
     pieces = [_piece(line) for line in output.splitlines()]
     return _together(name, [piece for piece in pieces if piece], limits, is_late=is_late)
+
+
+def refuse_large(name: str, n_bytes: int, limits: ParsingLimits) -> None:
+    """Refuse a file by its size, before it is read.
+
+    Raises
+    ------
+    FileProblemError
+        When it is larger than is allowed.
+    """
+    if n_bytes > limits.file_bytes:
+        raise FileProblemError(
+            name, f"it is larger than {limits.file_bytes >> 20} MB", "split it, or export its text as .txt"
+        )
 
 
 def _piece(line: bytes) -> Mapping[str, Any]:

@@ -39,7 +39,7 @@ class Table:
     source : str
         The path, as it was given.
     format : str
-        ``csv`` (any delimited text), ``jsonl``, ``parquet`` or ``folder``.
+        ``csv`` (any delimited text), ``jsonl``, ``parquet``, ``folder`` or ``document``.
     columns : tuple of str
         Every column, in order, named exactly as in the file.
     n_rows : int

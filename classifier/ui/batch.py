@@ -83,7 +83,7 @@ def _follow(jobs: Jobs, job: Job) -> None:
             st.download_button(
                 f"Download {output_format.upper() if output_format != 'parquet' else 'Parquet'}",
                 partial(_content, job, output_format),
-                file_name=batch_jobs.download_name(job, output_format),
+                file_name=batch_jobs.download_name(job.title, output_format),
                 mime=MIME[output_format],
                 on_click="ignore",
             )
@@ -112,7 +112,8 @@ def _rows(job: Job) -> None:
         "rows",
         lambda: batch_jobs.answered_rows(job, label=label, status=status, contains=words, limit=SHOWN_ROWS),
     )
-    widgets.answered_rows(found, at_most=SHOWN_ROWS)
+    facts = batch_jobs.facts_of_model(job)
+    widgets.answered_rows(found, {} if facts is None else markup.label_colors(facts), at_most=SHOWN_ROWS)
 
 
 def _pieces(given: UploadedFile) -> Any:

@@ -1,17 +1,19 @@
-"""The page that classifies: a pasted text, a text file, or every row of a table."""
+"""The page that classifies: a pasted text, files of many kinds, or every row of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Sequence
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from classifier.datamodels import STATUS_EMPTY, Prediction
-from classifier.modeling.explain import explain
-from classifier.ui import frame, markup, state, uploads, widgets
+from classifier.datamodels import Settings
+from classifier.errors import FileProblemError
+from classifier.ui import frame, state, uploads, widgets
+from classifier.ui.answers import Asked, answer
 from classifier.ui.state import OpenModel, Question, remembered
+from classifier.workflows.files import FileAnswer, GivenFile, answer_files, require_few
 
 TITLE = "Classify"
 LEAD = "Each answer comes with its confidence, the words that decided, and the training documents it resembles."
@@ -22,67 +24,59 @@ def show() -> None:
     with frame.page(TITLE, LEAD) as settings:
         model = frame.choose_model(settings)
         if model is not None:
-            _draw(frame.open_model(model))
+            _draw(frame.open_model(model), settings)
 
 
-def _draw(opened: OpenModel) -> None:
+def _draw(opened: OpenModel, settings: Settings) -> None:
     """Take what is to be classified, and answer it."""
     left, right = st.columns(2, gap="large")
     question = state.question()
     with left:
-        upload = widgets.input_box(can_clear=question is not None)
-    if upload is not None and uploads.is_table(upload.name):
-        _answer_table(opened, upload, left, right)
-    elif upload is not None:
-        _answer_file(opened, upload, left, right)
+        given = widgets.input_box(can_clear=question is not None or state.has_upload())
+    if len(given) == 1 and uploads.is_table(given[0].name):
+        _answer_table(opened, settings, given[0], left, right)
+    elif given:
+        _answer_files(opened, settings, given, left, right)
     elif question is not None:
-        _answer(opened, (opened.key, question), question, left, right)
+        answer(opened, settings, Asked((opened.key, question), question), left, right)
     else:
         with right:
             widgets.examples(opened)
 
 
-def _answer(
-    opened: OpenModel,
-    subject: Hashable,
-    question: Question,
-    left: DeltaGenerator,
-    right: DeltaGenerator,
-    *,
-    name: str = "",
-    prediction: Prediction | None = None,
+def _answer_files(
+    opened: OpenModel, settings: Settings, given: Sequence[UploadedFile], left: DeltaGenerator, right: DeltaGenerator
 ) -> None:
-    """Show the answer to one text on the left, similar training documents on the right."""
-    model = opened.classifier
-    with left:
-        answer = prediction or remembered(subject, question, lambda: model.classify([question.text])[0])
-        widgets.result(opened, answer, question.text, name)
-        if answer.status != STATUS_EMPTY and widgets.wants_words(question.text):
-            label = markup.decided_label(answer)
-            why = remembered(subject, (question, "why"), lambda: explain(model, question.text, label=label, k=1))
-            widgets.words(why)
-    if answer.status == STATUS_EMPTY:
+    """Answer uploaded documents: one in full, several as rows of which one may be chosen."""
+    subject = (opened.key, state.upload_key())
+    require_few(len(given))
+    known: dict[str, FileAnswer] = remembered(subject, "files", dict)
+    new = {one.file_id: GivenFile(one.name, one.size, one.getvalue) for one in given if one.file_id not in known}
+    if new:
+        with right, widgets.progress("files") as report:
+            known.update(zip(new, answer_files(opened.classifier, list(new.values()), report), strict=True))
+    found = [known[one.file_id] for one in given]
+    row: int | None = 0
+    if len(found) > 1:
+        with right:
+            widgets.files_summary(opened, found)
+        row = widgets.file_answers(opened, found, key=f"files of {state.upload_key()}, {len(found)}")
+        left, right = st.columns(2, gap="large")
+    if row is None:
         return
-    with right:
-        label, k = widgets.neighbor_filter(opened)
-        found = remembered(
-            subject,
-            (question, label, k),
-            lambda: model.similar(question.text, k, label=label, exclude_self=question.is_example),
-        )
-        widgets.neighbors(opened, found)
-
-
-def _answer_file(opened: OpenModel, upload: UploadedFile, left: DeltaGenerator, right: DeltaGenerator) -> None:
-    """Answer an uploaded text."""
-    subject = (opened.key, upload.file_id)
-    text, notes = remembered(subject, "text", lambda: uploads.read_text(upload.name, upload.getvalue()))
+    one = found[row]
+    name = one.document.id
+    if one.prediction is None:
+        raise FileProblemError(name, one.problem, one.remedy)
     with left:
-        widgets.notes(notes)
-    _answer(opened, subject, Question(text), left, right, name=upload.name)
+        widgets.notes(one.notes)
+    asked = Asked(subject, Question(one.document.text), name=name, document=name, prediction=one.prediction)
+    answer(opened, settings, asked, left, right)
 
 
-def _answer_table(opened: OpenModel, upload: UploadedFile, left: DeltaGenerator, right: DeltaGenerator) -> None:
+def _answer_table(
+    opened: OpenModel, settings: Settings, upload: UploadedFile, left: DeltaGenerator, right: DeltaGenerator
+) -> None:
     """Answer every row of an uploaded table; below it, the chosen row in full."""
     subject = (opened.key, upload.file_id)
     table = remembered(subject, "table", lambda: uploads.read_table(upload.name, upload.getvalue()))
@@ -92,7 +86,7 @@ def _answer_table(opened: OpenModel, upload: UploadedFile, left: DeltaGenerator,
     if column is None:
         return
     with right:
-        with widgets.progress() as report:
+        with widgets.progress("rows") as report:
             answers = remembered(
                 subject, column, lambda: uploads.answer_table(opened.classifier, table, column, report)
             )
@@ -102,4 +96,5 @@ def _answer_table(opened: OpenModel, upload: UploadedFile, left: DeltaGenerator,
         record, prediction = answers.records[row], answers.predictions[row]
         widgets.row_heading(record)
         question = Question(record.document.text)
-        _answer(opened, subject, question, *st.columns(2, gap="large"), prediction=prediction)
+        asked = Asked(subject, question, document=record.document.id, prediction=prediction)
+        answer(opened, settings, asked, *st.columns(2, gap="large"))

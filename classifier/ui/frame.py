@@ -6,12 +6,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
+from streamlit.errors import Error as StreamlitError
 
 from classifier import workflows
 from classifier.datamodels import Settings
 from classifier.errors import ClassifierError
 from classifier.storage.registry import ModelVersion
 from classifier.ui import markup, state, widgets
+
+
+def may_enter() -> bool:
+    """Let everybody in where no log-in is set up; where one is, show nothing but its button before it is passed."""
+    if not state.must_log_in():
+        return True
+    widgets.style()
+    st.html(markup.heading("Document classifier", "Log in to go on."))
+    if st.button("Log in", type="primary"):
+        try:
+            st.login()
+        except StreamlitError as error:
+            st.error(markup.unformatted(f"The log-in is not set up completely: {error}"))
+    return False
+
+
+def log_out() -> None:
+    """Offer whoever is logged in to log out."""
+    if state.is_logged_in():
+        with st.sidebar:
+            st.caption(f"Logged in as {markup.unformatted(state.who())}")
+            st.button("Log out", on_click=st.logout)
 
 
 @contextmanager

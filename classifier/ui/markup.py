@@ -12,6 +12,7 @@ from typing import Any
 
 from classifier.analysis.label_words import why_not_measured
 from classifier.datamodels import (
+    CANDIDATES_CONFIDENCE,
     MULTI_LABEL,
     STATUS_EMPTY,
     STATUS_OUT_OF_SCOPE,
@@ -24,6 +25,7 @@ from classifier.errors import counted
 from classifier.modeling.label_sets import split_labels
 
 VERY_SURE, FAIRLY_SURE = 0.9, 0.6
+MIN_CANDIDATES, MOST_CANDIDATES = 2, 12
 SNIPPET_CHARACTERS = 170
 PASSAGE_CHARACTERS = 20_000
 LISTED_REJECTIONS = 100
@@ -170,8 +172,23 @@ def result(
         f"{_answer(prediction.labels, colors)}"
         f'<p class="sure">{certainty(prediction, multi_label=multi_label, is_calibrated=is_calibrated)} · '
         f'<span class="number">{percentage(prediction.confidence)}</span></p>'
+        f"{candidates(prediction, colors)}"
         f"{bars([(label, share, percentage(share)) for label, share in shares], colors)}"
         f'<p class="facts small">{_reading(prediction.used_fraction, text, max_tokens)}</p></section>'
+    )
+
+
+def candidates(prediction: Prediction, colors: Mapping[str, str]) -> str:
+    """Name the labels that cannot be ruled out, where an answer is unsure between several."""
+    is_unsure = prediction.status == STATUS_UNSURE or prediction.confidence < FAIRLY_SURE
+    found = prediction.candidates
+    if not is_unsure or prediction.status == STATUS_OUT_OF_SCOPE or len(found) < MIN_CANDIDATES:
+        return ""
+    n_more = len(found) - MOST_CANDIDATES
+    more = f' <span class="small">and {n_more:,} more</span>' if n_more > 0 else ""
+    return (
+        f'<p class="candidates"><span>One of</span> {chips(found[:MOST_CANDIDATES], colors)}{more}</p>'
+        f'<p class="small">{100 * CANDIDATES_CONFIDENCE:.0f} % of the time the right label is among them.</p>'
     )
 
 
@@ -242,12 +259,14 @@ def preview(texts: Sequence[str]) -> str:
     return f'<ul class="dc quoted preview">{items}</ul>' if items else '<p class="dc small">This column is empty.</p>'
 
 
-def table_summary(predictions: Sequence[Prediction], n_rejected: int, colors: Mapping[str, str]) -> str:
-    """Count what became of the rows of a table."""
+def table_summary(
+    predictions: Sequence[Prediction], n_rejected: int, colors: Mapping[str, str], *, noun: str = "row"
+) -> str:
+    """Count what became of the rows of a table, or of other things."""
     answered = [prediction for prediction in predictions if prediction.status != STATUS_EMPTY]
     labels = Counter(label for prediction in answered for label in prediction.labels or (NO_LABEL,))
     n_answered, n_empty = len(answered), len(predictions) - len(answered)
-    parts = [f"{counted(n_answered, 'row')} answered"]
+    parts = [f"{counted(n_answered, noun)} answered"]
     parts += [f"{n_empty:,} with nothing to read"] if n_empty else []
     parts += [f"{n_rejected:,} rejected"] if n_rejected else []
     rows = [(label, count / n_answered, f"{count:,}") for label, count in labels.most_common(12)]

@@ -26,6 +26,11 @@ TEXT_KEY = "classify.text"
 JOB_PARAMETER, MODEL_PARAMETER = "job", "model"
 MODEL_KEY = "model"
 _MODEL = "chosen model"
+LABEL_PARAMETER, SIMILAR_PARAMETER, WORDS_PARAMETER = "label", "similar", "words"
+LOGIN_SECTION = "auth"
+NOBODY = "page"
+MOST_KEPT_DECISIONS = 500
+_DECISIONS = "decisions of this visit"
 _QUESTION, _ANSWERS, _N_UPLOADS = "classify.question", "classify.answers", "classify.n_uploads"
 
 
@@ -114,20 +119,21 @@ def ask_text() -> None:
     asked = question()
     if asked is None or asked.text != text:
         st.session_state[_QUESTION] = Question(text)
-    _drop_upload()
+    _turn_to_another()
 
 
 def ask_example(document: Document) -> None:
     """Put a training document into the text box and ask about it."""
     st.session_state[TEXT_KEY] = document.text
     st.session_state[_QUESTION] = Question(document.text, is_example=True)
-    _drop_upload()
+    _turn_to_another()
 
 
 def ask_file() -> None:
-    """Empty the text box in favour of an uploaded file."""
+    """Empty the text box in favour of uploaded files."""
     st.session_state[TEXT_KEY] = ""
     st.session_state[_QUESTION] = None
+    _forget_words()
 
 
 def clear() -> None:
@@ -199,14 +205,95 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
+def setting(name: str, allowed: Sequence[T], default: T) -> T:
+    """Return what the address says about a setting, or the default where it says nothing that is allowed.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    allowed : sequence
+        Values; the address holds one of them as text.
+    default
+        For an address without the parameter.
+    """
+    asked = st.query_params.get(name)
+    return next((value for value in allowed if str(value) == asked), default)
+
+
+def keep_setting(name: str, value: object, default: object) -> None:
+    """Name a setting in the address, so that whoever opens it finds the same; the default needs no naming."""
+    if value == default:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != str(value):
+        st.query_params[name] = str(value)
+
+
+def begin_with(key: str, value: object) -> None:
+    """Let a widget that is drawn next begin with a value, where the visitor has not set it yet."""
+    if key not in st.session_state:
+        st.session_state[key] = value
+
+
+def who() -> str:
+    """Return the e-mail address of the visitor who is logged in, else ``page``."""
+    told = st.user.to_dict()
+    return str(told.get("email") or told.get("sub") or NOBODY) if is_logged_in() else NOBODY
+
+
+def must_log_in() -> bool:
+    """Tell whether a log-in is set up that this visitor has not passed yet; a broken set-up lets nobody in."""
+    is_broken = not st.secrets.load_if_toml_exists() and any(Path(one).is_file() for one in _secret_files())
+    is_set_up = is_broken or (st.secrets.load_if_toml_exists() and LOGIN_SECTION in st.secrets)
+    return is_set_up and not is_logged_in()
+
+
+def is_logged_in() -> bool:
+    """Tell whether this visitor passed a log-in."""
+    return st.user.to_dict().get("is_logged_in") is True
+
+
+def _secret_files() -> list[str]:
+    """Return where secrets may be."""
+    return list(st.get_option("secrets.files") or [])
+
+
+def decision_about(subject: Hashable) -> tuple[int, str] | None:
+    """Return number and label of what this visitor decided about a document during this visit, if anything."""
+    kept: dict[Hashable, tuple[int, str]] = st.session_state.get(_DECISIONS, {})
+    return kept.get(subject)
+
+
+def keep_decision(subject: Hashable, number: int, label: str) -> None:
+    """Remember a decision about a document, so that it can be shown and undone."""
+    kept = {**st.session_state.get(_DECISIONS, {}), subject: (number, label)}
+    st.session_state[_DECISIONS] = dict(list(kept.items())[-MOST_KEPT_DECISIONS:])
+
+
+def forget_decision(subject: Hashable) -> None:
+    """Let go of a decision that was undone."""
+    st.session_state.get(_DECISIONS, {}).pop(subject, None)
+
+
 def upload_key() -> str:
     """Return the key of the uploader; under a new key it is empty."""
     return f"upload-{st.session_state.get(_N_UPLOADS, 0)}"
 
 
+def has_upload() -> bool:
+    """Tell whether there is anything in the uploader."""
+    return bool(st.session_state.get(upload_key()))
+
+
+def _turn_to_another() -> None:
+    """Let go of uploaded files in favour of a text."""
+    _drop_upload()
+    _forget_words()
+
+
 def _drop_upload() -> None:
     """Empty the uploader."""
-    if st.session_state.get(upload_key()) is not None:
+    if has_upload():
         st.session_state[_N_UPLOADS] = st.session_state.get(_N_UPLOADS, 0) + 1
 
 
@@ -230,6 +317,12 @@ def shared(subject: Hashable, part: Hashable, compute: Callable[[], T]) -> T:
 def _shared(subject: Hashable, part: Hashable, _compute: Callable[[], Any]) -> Any:  # noqa: ARG001 # they are the key
     """Compute one value; the cache keeps one entry for each subject and part."""
     return _compute()
+
+
+def _forget_words() -> None:
+    """Explain the answer of another text, unless it is the first: then the address may name another label."""
+    if _ANSWERS in st.session_state:
+        st.query_params.pop(WORDS_PARAMETER, None)
 
 
 def remembered(subject: Hashable, part: Hashable, compute: Callable[[], T]) -> T:
@@ -263,9 +356,3 @@ def memory(page: str) -> dict[str, Any]:
 def value_of(key: str) -> Any:
     """Return what a widget holds; None where there is none."""
     return st.session_state.get(key)
-
-
-def who() -> str:
-    """Return who decides: the e-mail address of a visitor who logged in, else ``page``."""
-    email = st.user.get("email") if st.user.get("is_logged_in") else None
-    return str(email) if email else "page"

@@ -22,6 +22,7 @@ CSS = """
 .dc.result h2 { color: var(--ink); font-size: 1.9rem; font-weight: 680; letter-spacing: -0.02em; line-height: 1.2; }
 .dc.result .sure { font-size: 1.05rem; margin-top: 0.2rem; }
 .dc.result .sure strong { font-weight: 620; }
+.dc .candidates { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0.1rem 0.9rem; margin-top: 0.9rem; }
 .dc .number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 
 .dc .bars { display: grid; grid-template-columns: fit-content(45%) minmax(3rem, 1fr) max-content;

@@ -5,9 +5,7 @@ A visitor's file name is shown, never used as a path.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
@@ -22,16 +20,12 @@ from classifier.prediction.batch import ADDED_COLUMNS, answer_cells
 from classifier.prediction.formats import open_format
 from classifier.reading.columns import choose_columns
 from classifier.reading.documents import DocumentStream, Record, open_table
-from classifier.reading.encodings import find_encoding, text_lines
-from classifier.reading.parsing import KINDS, parse
-from classifier.reading.signatures import refuse_binary
+from classifier.reading.single import stored
 from classifier.reading.table import Row, Table
 from classifier.reports import Columns
 from classifier.workflows.batch_jobs import table_suffix
 from classifier.workflows.versions import VersionComparison
 
-TEXT_SUFFIXES = (".txt", ".md")
-DOCUMENT_SUFFIXES = (*TEXT_SUFFIXES, *KINDS)
 TABLE_SUFFIX = ".csv"
 ROW_LIMIT = 2000
 ROWS_PER_STEP = 50
@@ -92,30 +86,6 @@ def is_table(name: str) -> bool:
     return PurePath(name).suffix.lower() == TABLE_SUFFIX
 
 
-def read_text(name: str, content: bytes) -> tuple[str, tuple[str, ...]]:
-    """Read an uploaded file as one document; all but plain text in a process of its own.
-
-    Returns
-    -------
-    str
-        The text.
-    tuple of str
-        What the visitor should know about the reading, such as a guessed encoding, or what was not read.
-
-    Raises
-    ------
-    FileProblemError
-        When there is no text in it that can be read.
-    """
-    if PurePath(name).suffix.lower() in KINDS:
-        found = parse(name, content)
-        return found.text, found.notes
-    with _stored(name, content, ".txt") as path:
-        refuse_binary(path)
-        encoding = find_encoding(path)
-        return "".join(text_lines(path, encoding.codec)), encoding.notes
-
-
 def read_table(name: str, content: bytes) -> UploadedTable:
     """Read an uploaded table.
 
@@ -124,7 +94,7 @@ def read_table(name: str, content: bytes) -> UploadedTable:
     FileProblemError
         When it cannot be read as a table, or has a column that the answers need.
     """
-    with _stored(name, content, TABLE_SUFFIX) as path:
+    with stored(name, content, TABLE_SUFFIX) as path:
         table = open_table(path)
         taken = [column for column, _ in ADDED_COLUMNS if column in table.columns]
         if taken:
@@ -188,15 +158,3 @@ def _to_csv(table: Table, records: list[Record], predictions: list[Prediction]) 
     rows = open_format("csv", Path("answers.csv"), table, ADDED_COLUMNS)
     answers = zip(records, predictions, strict=True)
     return rows.begin() + rows.block((record.row, answer_cells(answer)) for record, answer in answers)
-
-
-@contextmanager
-def _stored(name: str, content: bytes, suffix: str) -> Iterator[Path]:
-    """Put an upload where the readers can reach it; what they say about it names the visitor's file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"upload{suffix}"
-        path.write_bytes(content)
-        try:
-            yield path
-        except FileProblemError as error:
-            raise FileProblemError(name, error.problem, error.remedy) from error

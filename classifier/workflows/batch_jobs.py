@@ -11,12 +11,13 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from classifier.datamodels import ReviewPolicy
-from classifier.errors import ColumnError, FileProblemError, listing
+from classifier.errors import ColumnError, FileProblemError, StorageError, listing
 from classifier.prediction.batch import ADDED_COLUMNS
 from classifier.prediction.formats import open_format, unescape_formula
 from classifier.reading.columns import choose_columns
 from classifier.reading.documents import READERS, open_table
 from classifier.reading.table import Row
+from classifier.storage.registry import ModelVersion
 from classifier.workflows.jobs import Job, Jobs
 from classifier.workflows.labelled import rejected_path
 
@@ -164,8 +165,12 @@ class AnsweredRows:
 
     def column(self, name: str) -> list[str]:
         """Return the cells of an added column."""
-        at = len(self.columns) - 1 - self.columns[::-1].index(name)
+        at = self.position(name)
         return [row[at] for row in self.rows]
+
+    def position(self, name: str) -> int:
+        """Return where an added column is; one of the upload may have the same name, before it."""
+        return len(self.columns) - 1 - self.columns[::-1].index(name)
 
 
 def answered_rows(
@@ -197,6 +202,15 @@ def answered_rows(
         and (not asked or any(asked in cell.casefold() for cell in row))
     )
     return AnsweredRows(table.columns, list(islice(found, limit)))
+
+
+def facts_of_model(job: Job) -> dict[str, Any] | None:
+    """Return the facts of the model that answers a batch; None where that model is gone."""
+    folder = Path(job.arguments[0])
+    try:
+        return ModelVersion(folder.parent.name, folder.name, promoted=False, folder=folder).facts()
+    except StorageError:
+        return None
 
 
 def rejected_rows(job: Job, limit: int = 1000) -> list[dict[str, str]]:
@@ -237,9 +251,17 @@ def download_file(job: Job, output_format: str) -> Path:
     return target
 
 
-def download_name(job: Job, output_format: str) -> str:
-    """Name the answers after the uploaded file."""
-    stem = _UNSAFE.sub("-", PurePath(job.title).name.split(".")[0]).strip("-.")[:80]
+def download_name(name: str, output_format: str) -> str:
+    """Name the answers after the uploaded file.
+
+    Examples
+    --------
+    >>> download_name("in box.2024.csv.gz", "jsonl"), download_name("<b>.csv", "csv")
+    ('in-box.2024.predicted.jsonl', 'b.predicted.csv')
+    """
+    file = PurePath(name).name
+    suffix = next((one for one in sorted(SUFFIXES, key=len, reverse=True) if file.lower().endswith(one)), "")
+    stem = _UNSAFE.sub("-", file.removesuffix(file[len(file) - len(suffix) :])).strip("-.")[:80]
     return f"{stem or 'answers'}.predicted.{output_format}"
 
 
