@@ -66,6 +66,8 @@ class LabelChange:
         How often chance alone would make `n_lost` and `n_gained` differ as much: an exact sign test.
     fell : bool
         See `FELL_RULE`.
+    beyond_chance : bool
+        Whether chance does not explain that it fell.
     """
 
     label: str
@@ -80,6 +82,7 @@ class LabelChange:
     n_gained: int
     p_value: float
     fell: bool
+    beyond_chance: bool
 
     @property
     def recall_difference(self) -> float | None:
@@ -159,7 +162,9 @@ def compare_answers(truth: Bools, old: Bools, new: Bools, names: Sequence[str]) 
         p_value=sign_test(n_old, n_new),
         difference=(n_new - n_old) / len(truth),
         difference_interval=_difference_interval(n_old, n_new, len(truth)),
-        labels=tuple(sorted(kept, key=lambda one: (not one.fell, one.recall_difference or 0.0, one.label))),
+        labels=tuple(
+            sorted(kept, key=lambda one: (not one.fell, not one.beyond_chance, one.recall_difference or 0.0, one.label))
+        ),
     )
 
 
@@ -213,10 +218,12 @@ def _label_change(label: str, truth: Bools, old: Bools, new: Bools) -> LabelChan
         int(((one == truth) & (other != truth)).sum()) for one, other in ((old, new), (new, old))
     )
     recall_fall, f1_fall = (hits[0] - hits[1]) / max(1, n_true), old_f1 - new_f1
-    lost_documents = hits[0] - hits[1] >= FEWEST_LOST and (recall_fall >= CLEAR_FALL or p_value < SIGNIFICANCE)
-    is_chance = sign_test(only_old_right, only_new_right) >= SIGNIFICANCE
-    more_wrong = only_old_right - only_new_right >= FEWEST_LOST
-    lost_f1 = more_wrong and f1_fall > 0 and (f1_fall >= CLEAR_FALL or not is_chance)
+    fewer_found = hits[0] - hits[1] >= FEWEST_LOST
+    fewer_by_more_than_chance = fewer_found and p_value < SIGNIFICANCE
+    lost_documents = fewer_found and (recall_fall >= CLEAR_FALL or fewer_by_more_than_chance)
+    more_wrong = only_old_right - only_new_right >= FEWEST_LOST and f1_fall > 0
+    wrong_by_more_than_chance = more_wrong and sign_test(only_old_right, only_new_right) < SIGNIFICANCE
+    lost_f1 = more_wrong and (f1_fall >= CLEAR_FALL or wrong_by_more_than_chance)
     return LabelChange(
         label=label,
         n_documents=n_true,
@@ -230,4 +237,5 @@ def _label_change(label: str, truth: Bools, old: Bools, new: Bools) -> LabelChan
         n_gained=n_gained,
         p_value=p_value,
         fell=lost_documents or lost_f1,
+        beyond_chance=fewer_by_more_than_chance or wrong_by_more_than_chance,
     )

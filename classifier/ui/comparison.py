@@ -11,7 +11,7 @@ from classifier.errors import counted
 from classifier.ui import markup
 from classifier.workflows.versions import VersionComparison, p_words
 
-FELL, RISE, LOWER, SAME = "▼ fell", "▲ more found", "▽ fewer found", "= same"
+FELL, MAYBE, RISE, LOWER, SAME = "▼ fell", "▼ fell, maybe chance", "▲ more found", "▽ fewer found", "= same"
 ROW_PIXELS, HEAD_PIXELS, TALLEST_PIXELS = 35, 38, 458
 CSS = """
 <style>
@@ -66,7 +66,6 @@ def render_comparison(comparison: VersionComparison, colors: Mapping[str, str]) 
                 )
             },
             "change": st.column_config.NumberColumn(format="%+.1f", help="Points of recall, new less old"),
-            "what": st.column_config.TextColumn(width="small"),
         },
     )
 
@@ -130,7 +129,9 @@ def _paired(comparison: VersionComparison) -> str:
 def _word(change: LabelChange) -> str:
     """Say in a word and a sign what became of a label."""
     difference = change.recall_difference
-    return FELL if change.fell else SAME if not difference else RISE if difference > 0 else LOWER
+    if change.fell:
+        return FELL if change.beyond_chance else MAYBE
+    return SAME if not difference else RISE if difference > 0 else LOWER
 
 
 def _percent(share: float | None) -> float | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from classifier.analysis.duplicates import leaked_rows
 from classifier.analysis.multilabel import label_matrix
-from classifier.analysis.paired import SIGNIFICANCE, LabelChange, PairedScores, compare_answers
+from classifier.analysis.paired import LabelChange, PairedScores, compare_answers
 from classifier.datamodels import Settings
 from classifier.errors import TrainingDataError, counted, excerpt, listing
 from classifier.modeling.held_out import UNKNOWN
@@ -286,7 +286,8 @@ def _verdict(scores: PairedScores, old: str, new: str) -> str:
         f"and {old} alone on {scores.n_only_old_right:,} ({p_words(scores.p_value)})"
     )
     fallen = [change for change in scores.labels if change.fell]
-    but = f"; {counted(len(fallen), 'label')} fell" if fallen else ""
+    n_clear = sum(change.beyond_chance for change in fallen)
+    but = f"; {counted(len(fallen), 'label')} fell, {n_clear} beyond chance" if fallen else ""
     if not scores.is_shown:
         return (
             f"No difference can be shown: {alone}, and the difference in accuracy lies between {low:+.1f} and "
@@ -308,13 +309,13 @@ def _fallen(scores: PairedScores) -> Iterator[str]:
 def _fall_sentence(change: LabelChange) -> str:
     """Say by how much a label fell, and whether it may be chance."""
     difference = change.recall_difference
+    chance = "" if change.beyond_chance else "; chance can explain it"
     if difference is None or difference >= 0:
         return (
             f"Label {excerpt(change.label)} fell from F1 {100 * change.old_f1:.0f} to {100 * change.new_f1:.0f}: "
-            "it is now given to more documents that do not have it."
+            f"it is now given to more documents that do not have it{chance}."
         )
     old, new = 100 * (change.old_recall or 0.0), 100 * (change.new_recall or 0.0)
-    chance = "" if change.p_value < SIGNIFICANCE else f"; chance can explain it ({p_words(change.p_value)})"
     return (
         f"Label {excerpt(change.label)} fell from {old:.0f} % to {new:.0f} % on "
         f"{counted(change.n_documents, 'document')}{chance}."
