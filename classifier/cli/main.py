@@ -15,6 +15,7 @@ import typer
 
 from classifier import __version__
 from classifier.cli.auditing import audit
+from classifier.cli.checking import check
 from classifier.cli.comparing import compare
 from classifier.cli.embedding import embed
 from classifier.cli.explaining import explain
@@ -45,6 +46,7 @@ for command in (
     predict,
     explain,
     similar,
+    check,
     audit,
     report,
     embed,

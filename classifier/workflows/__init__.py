@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from classifier.workflows.auditing import audit
     from classifier.workflows.batches import predict_file
+    from classifier.workflows.checking import check_file
     from classifier.workflows.comparing import compare
     from classifier.workflows.explaining import explain
     from classifier.workflows.exporting import export_model
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "audit": "auditing",
     "cache_info": "upkeep",
+    "check_file": "checking",
     "clear_cache": "upkeep",
     "compare": "comparing",
     "compare_versions": "versions",
@@ -54,6 +56,7 @@ _HOMES = {
 __all__ = [
     "audit",
     "cache_info",
+    "check_file",
     "clear_cache",
     "compare",
     "compare_versions",

@@ -42,8 +42,8 @@ class Upload:
         What its owner calls it; never part of a path.
     columns : tuple of str
     n_rows : int
-    text_column : str or None
-        Where the texts seem to be; None where no column looks like it.
+    text_column, label_column, id_column : str or None
+        Where the texts, labels and ids seem to be; None where no column looks like it.
     first_rows : tuple of tuple
         The first cells of each column, for a preview.
     notes : tuple of str
@@ -56,6 +56,8 @@ class Upload:
     columns: tuple[str, ...]
     n_rows: int
     text_column: str | None
+    label_column: str | None
+    id_column: str | None
     first_rows: tuple[tuple[Any, ...], ...]
     notes: tuple[str, ...]
 
@@ -84,17 +86,19 @@ def keep_upload(jobs: Jobs, name: str, content: Iterable[bytes]) -> Upload:
             stream.write(piece)
     try:
         table = open_table(path)
+        found: tuple[str | None, str | None, str | None]
         rows = islice((row for row in table.rows() if isinstance(row, Row)), PREVIEW_ROWS)
         first_rows = tuple(row.cells for row in rows)
         try:
-            text_column = choose_columns(table).text
+            choice = choose_columns(table)
+            found = choice.text, choice.label, choice.id
         except ColumnError:
-            text_column = None
+            found = None, None, None
     except FileProblemError as error:
         path.unlink()
         folder.rmdir()
         raise FileProblemError(name, error.problem, error.remedy) from error
-    return Upload(folder, path, name, table.columns, table.n_rows, text_column, first_rows, table.notes)
+    return Upload(folder, path, name, table.columns, table.n_rows, *found, first_rows, table.notes)
 
 
 def table_suffix(name: str) -> str:
