@@ -22,7 +22,6 @@ CSS = """
 .dc .figure { border: 1px solid var(--line); border-radius: 0.6rem; padding: 0.8rem 1rem; }
 .dc .figure .value { font-size: 1.7rem; font-weight: 650; letter-spacing: -0.02em; line-height: 1.3; }
 .dc .warned { margin-top: 0.9rem; display: grid; gap: 0.25rem; }
-.dc .warned li::before { content: "⚠ "; }
 </style>
 """
 
@@ -79,13 +78,13 @@ def summary(comparison: VersionComparison) -> str:
     )
     verdict, _, detail = comparison.verdict.partition(": ")
     worse = " worse" if scores.is_shown and scores.difference < 0 else ""
-    warned = "".join(f'<li class="user">{markup.escaped(sentence)}</li>' for sentence in comparison.warnings)
+    warned = markup.warned(comparison.warnings)
     notes = " ".join(comparison.notes)
     return (
         f'<section class="dc"><div class="dc verdict{worse}"><h2 class="user">{markup.escaped(verdict)}</h2>'
         f'<p class="user">{markup.escaped(detail[:1].upper() + detail[1:])}</p></div><div class="figures">{figures}'
         f"{_paired(comparison)}</div>"
-        f'{f"""<ul class="warned">{warned}</ul>""" if warned else ""}'
+        f'<ul class="warned">{warned}</ul>'
         f'<p class="small user" style="margin-top: 0.9rem">Measured on {markup.escaped(comparison.measured_on)}. '
         f"{markup.escaped(notes)}</p></section>"
     )

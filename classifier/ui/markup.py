@@ -235,6 +235,11 @@ def note(sentence: str) -> str:
     return f'<p class="dc small">Note: {escaped(sentence)}.</p>'
 
 
+def warned(sentences: Iterable[str]) -> str:
+    """List what deserves a look."""
+    return "".join(f'<li class="user">⚠ {escaped(sentence)}</li>' for sentence in sentences)
+
+
 def preview(texts: Sequence[str]) -> str:
     """Show the first texts of a column."""
     items = "".join(f'<li class="small user">{escaped(shortened(text))}</li>' for text in texts)

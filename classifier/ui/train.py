@@ -5,19 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from classifier import workflows
 from classifier.datamodels import Settings
-from classifier.errors import counted
-from classifier.ui import documents, following, frame, markup, state, training, widgets
-from classifier.ui.documents import ListedDocument
+from classifier.ui import following, frame, markup, state, trained, training, widgets
 from classifier.workflows import batch_jobs, train_jobs
 from classifier.workflows.jobs import Job, Jobs
-from classifier.workflows.train_jobs import Suspect
 
 TITLE = "Train"
 LEAD = "Turn a file with a column of texts and a column of labels into a model. The file is looked at first."
@@ -78,71 +73,13 @@ def _follow(settings: Settings, jobs: Jobs, job: Job) -> None:
     if not following.follow(jobs, job, state.follow_no_job) or job.result is None:
         return
     if job.kind == train_jobs.AUDIT:
-        _audited(settings, jobs, job)
+        if trained.render_audit(job):
+            _turn_to(train_jobs.train_after_audit(jobs, settings, job))
     elif job.kind == train_jobs.TRAIN:
-        _trained(settings, job, job.result)
+        trained.render_training(settings, job, job.result)
     else:
         st.html(markup.note("This job belongs to another page"))
     st.button("Train another one", on_click=state.follow_no_job)
-
-
-def _audited(settings: Settings, jobs: Jobs, job: Job) -> None:
-    """Show which labels deserve a look before training."""
-    result = job.result or {}
-    st.html(training.audit_summary(result))
-    if result["issues"]:
-        documents.table(
-            _listed(train_jobs.audited_rows(job)), {}, key=f"audit-{job.id}", number="label quality", note="why"
-        )
-        content = partial((job.folder / train_jobs.ISSUES_FILE).read_bytes)
-        st.download_button("Download all as CSV", content, file_name="labels-to-check.csv", on_click="ignore")
-    st.html(
-        markup.note("Mend the labels in your file and upload it again, or train on it as it is and mend them later")
-    )
-    if st.button("Train on it as it is", type="primary"):
-        _turn_to(train_jobs.train_after_audit(jobs, settings, job))
-
-
-def _trained(settings: Settings, job: Job, result: dict[str, Any]) -> None:
-    """Show what was trained, how good it is, and what deserves a look."""
-    model = result["model"]
-    reference = f"{model['name']}@{model['version']}"
-    chosen, facts = workflows.show_model(reference, settings)
-    colors = markup.label_colors(facts)
-    st.html(training.summary(reference, result))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if chosen.promoted:
-            st.html(markup.note(f"{chosen.name} means this version"))
-        elif st.button(markup.unformatted(f"Promote {reference}"), type="primary"):
-            workflows.promote_model(reference, settings)
-            st.rerun()
-        st.button("Choose it on all pages", on_click=state.choose_model, args=(reference,))
-    if not chosen.promoted:
-        st.html(markup.note("The page Models compares it with the version that answers now"))
-    training.figures(result, facts, colors)
-    subject = (job.id, "suspects")
-    rows = _listed(state.remembered(subject, "rows", lambda: train_jobs.suspects_of(chosen.folder, settings)))
-    note = f"The {counted(len(rows), 'training document')} whose labels most deserve a look, worst first"
-    st.html(markup.section("Labels to check", note if rows else ""))
-    picked = documents.table(rows, colors, key=f"suspects-{job.id}", number="label quality", note="why")
-    if rows:
-        documents.actions(
-            rows, picked, settings=settings, name=chosen.name, source="labels to check", key=f"suspects-{job.id}"
-        )
-    rejected = train_jobs.rejected_rows(job)
-    if rejected:
-        st.html(markup.section("Rejected rows", f"{result['n_rejected']:,} rows could not be read"))
-        st.dataframe(rejected, hide_index=True)
-
-
-def _listed(suspects: list[Suspect]) -> list[ListedDocument]:
-    """Arrange documents for the table."""
-    return [
-        ListedDocument(
-            one.document.id, one.document.text, one.document.label or "", one.suggested, one.quality, one.reason
-        )
-        for one in suspects
-    ]
 
 
 def _pieces(given: UploadedFile) -> Iterator[bytes]:

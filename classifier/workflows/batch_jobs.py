@@ -14,7 +14,7 @@ from classifier.datamodels import ReviewPolicy
 from classifier.errors import ColumnError, FileProblemError, listing
 from classifier.prediction.batch import ADDED_COLUMNS
 from classifier.prediction.formats import open_format, unescape_formula
-from classifier.reading.columns import choose_columns
+from classifier.reading.columns import Choice, choose_columns
 from classifier.reading.documents import READERS, open_table
 from classifier.reading.table import Row
 from classifier.workflows.jobs import Job, Jobs
@@ -86,19 +86,28 @@ def keep_upload(jobs: Jobs, name: str, content: Iterable[bytes]) -> Upload:
             stream.write(piece)
     try:
         table = open_table(path)
-        found: tuple[str | None, str | None, str | None]
         rows = islice((row for row in table.rows() if isinstance(row, Row)), PREVIEW_ROWS)
         first_rows = tuple(row.cells for row in rows)
         try:
-            choice = choose_columns(table)
-            found = choice.text, choice.label, choice.id
+            found: Choice | None = choose_columns(table)
         except ColumnError:
-            found = None, None, None
+            found = None
     except FileProblemError as error:
         path.unlink()
         folder.rmdir()
         raise FileProblemError(name, error.problem, error.remedy) from error
-    return Upload(folder, path, name, table.columns, table.n_rows, *found, first_rows, table.notes)
+    return Upload(
+        folder,
+        path,
+        name,
+        table.columns,
+        table.n_rows,
+        text_column=found.text if found else None,
+        label_column=found.label if found else None,
+        id_column=found.id if found else None,
+        first_rows=first_rows,
+        notes=table.notes,
+    )
 
 
 def table_suffix(name: str) -> str:

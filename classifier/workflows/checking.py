@@ -65,7 +65,7 @@ class FileChecks:
             )
         if found.alike:
             alike = "; ".join(listing(names) for names in found.alike[:SHOWN_EXAMPLES])
-            yield f"Labels that differ only by case or spaces: {alike}."
+            yield f"Labels that differ only by case or spaces, yet count as different: {alike}."
         if found.few:
             yield (
                 f"{counted(len(found.few), 'label')} with fewer than {FEW_DOCUMENTS} different texts, which can "
@@ -73,8 +73,8 @@ class FileChecks:
             )
         for n, what in (
             (self.n_unlabelled, "without a label, which will wait for a person in the review"),
-            (self.n_empty, "with nothing to read, which teach nothing"),
-            (self.n_rejected, "that cannot be read"),
+            (self.n_empty, "with nothing to read, left out"),
+            (self.n_rejected, "that cannot be read, left out"),
         ):
             if n:
                 yield f"{counted(n, 'row')} {what}."

@@ -94,7 +94,9 @@ def train(
     measured = time.perf_counter()
     before = registry.promoted(name)
     stored = registry.add(name, model.save, promote=promote)
-    n_sent = send_to_review(settings, name, data.unlabelled, source=f"not labelled in {data.name}")
+    n_sent = 0
+    if data.unlabelled:
+        n_sent = send_to_review(settings, name, data.unlabelled, source=f"not labelled in {data.name}")
     stages = {"reading": read - started, "measuring": measured - fitted, "saving": time.perf_counter() - measured}
     report = report_of(model, stored, found, stages, data=data, test=test, notes=data.notes, before=before)
     return replace(report, n_sent_to_review=n_sent)
