@@ -231,7 +231,7 @@ def test_walk_from_a_file_to_a_promoted_model(
         expect(page.get_by_text("1 row without a label, which will wait for a person in the review.")).to_be_visible()
         page.get_by_text("More choices").click()
         page.get_by_text("lsa", exact=True).click()
-        page.get_by_label("Name of the model").fill("hostile")
+        page.get_by_role("textbox", name="Name of the model").fill("hostile")
         page.keyboard.press("Enter")
         expect(page.get_by_text("version 1 goes on answering until you promote the new one")).to_be_visible()
         assert_nothing_ran(page)
