@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr
 
 from classifier.analysis.confidence import Floats
 from classifier.analysis.intervals import Z95, wilson_interval
@@ -176,8 +175,21 @@ def sign_test(n_first: int, n_second: int) -> float:
     >>> sign_test(0, 5), sign_test(3, 3)
     (0.0625, 1.0)
     """
+    from scipy.special import bdtr
+
     n = n_first + n_second
     return min(1.0, 2 * float(bdtr(min(n_first, n_second), n, 0.5))) if n else 1.0
+
+
+def p_words(p_value: float) -> str:
+    """Write a p-value.
+
+    Examples
+    --------
+    >>> p_words(0.00001), p_words(0.0312)
+    ('p < 0.001', 'p = 0.031')
+    """
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
 def _difference_interval(n_old: int, n_new: int, n: int) -> tuple[float, float]:

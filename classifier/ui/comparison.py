@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from classifier.analysis.paired import FELL_RULE, AnswerScore, LabelChange
+from classifier.analysis.paired import FELL_RULE, AnswerScore, LabelChange, p_words
 from classifier.errors import counted
 from classifier.ui import markup
-from classifier.workflows.versions import VersionComparison, p_words
+
+if TYPE_CHECKING:
+    from classifier.workflows.versions import VersionComparison
 
 FELL, MAYBE, RISE, LOWER, SAME = "▼ fell", "▼ fell, maybe chance", "▲ more found", "▽ fewer found", "= same"
 ROW_PIXELS, HEAD_PIXELS, TALLEST_PIXELS = 35, 38, 458

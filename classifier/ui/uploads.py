@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
@@ -28,7 +29,9 @@ from classifier.reading.signatures import refuse_binary
 from classifier.reading.table import Row, Table
 from classifier.reports import Columns
 from classifier.workflows.batch_jobs import table_suffix
-from classifier.workflows.versions import VersionComparison
+
+if TYPE_CHECKING:
+    from classifier.workflows.versions import VersionComparison
 
 TEXT_SUFFIXES = (".txt", ".md")
 DOCUMENT_SUFFIXES = (*TEXT_SUFFIXES, *KINDS)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from classifier.analysis.duplicates import leaked_rows
 from classifier.analysis.multilabel import label_matrix
-from classifier.analysis.paired import LabelChange, PairedScores, compare_answers
+from classifier.analysis.paired import LabelChange, PairedScores, compare_answers, p_words
 from classifier.datamodels import Settings
 from classifier.errors import TrainingDataError, counted, excerpt, listing
 from classifier.modeling.held_out import UNKNOWN
@@ -265,17 +265,6 @@ def _scores(found: _Answered, model: Predictor) -> PairedScores:
     matrix, names = label_matrix([*found.truth, *found.old, *found.new], classes)
     truth, old, new = (np.asfortranarray(matrix[part * n : (part + 1) * n]) for part in range(3))
     return compare_answers(truth, old, new, names)
-
-
-def p_words(p_value: float) -> str:
-    """Write a p-value.
-
-    Examples
-    --------
-    >>> p_words(0.00001), p_words(0.0312)
-    ('p < 0.001', 'p = 0.031')
-    """
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
 def _verdict(scores: PairedScores, old: str, new: str) -> str:
