@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from classifier.ui import batch, classify, explore, frame, models, report, review
+from classifier.ui import batch, classify, explore, frame, models, report, review, train
 
 st.set_page_config(page_title="Document classifier", page_icon="🗂️", layout="wide")
 if frame.may_enter():
@@ -10,6 +10,7 @@ if frame.may_enter():
         [
             st.Page(classify.show, title="Classify", default=True),
             st.Page(batch.batch, title="Batch"),
+            st.Page(train.train, title="Train"),
             st.Page(report.report, title="Report"),
             st.Page(explore.explore, title="Explore"),
             st.Page(review.review, title="Review"),

@@ -103,6 +103,11 @@ def training_lines(report: TrainingReport) -> list[str]:
         ),
         f"Time: {seconds}.",
         f"Saved in {report.model.folder}",
+        *(
+            [f"{report.n_sent_to_review:,} rows without a label wait in the review of {report.model.name}."]
+            if report.n_sent_to_review
+            else []
+        ),
         *_replaced_lines(report),
     ]
 

@@ -19,6 +19,7 @@ VERBS = (
     "predict",
     "explain",
     "similar",
+    "check",
     "audit",
     "report",
     "errors",

@@ -22,7 +22,7 @@ from classifier.errors import ClassifierError, FileProblemError
 from classifier.reading.compression import BOMB_BYTES, BOMB_RATIO, LONGEST_LINE_BYTES, open_bytes
 from classifier.reading.documents import READERS, Row, Table, open_table, read_documents
 from classifier.reading.signatures import refuse_binary
-from classifier.workflows.training import name_from
+from classifier.workflows.labelled import name_from
 
 
 def zstandard(content: bytes) -> bytes:

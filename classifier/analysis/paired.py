@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr
 
 from classifier.analysis.confidence import Floats
 from classifier.analysis.intervals import Z95, wilson_interval
@@ -66,6 +65,8 @@ class LabelChange:
         How often chance alone would make `n_lost` and `n_gained` differ as much: an exact sign test.
     fell : bool
         See `FELL_RULE`.
+    beyond_chance : bool
+        Whether chance does not explain that it fell.
     """
 
     label: str
@@ -80,6 +81,7 @@ class LabelChange:
     n_gained: int
     p_value: float
     fell: bool
+    beyond_chance: bool
 
     @property
     def recall_difference(self) -> float | None:
@@ -159,7 +161,9 @@ def compare_answers(truth: Bools, old: Bools, new: Bools, names: Sequence[str]) 
         p_value=sign_test(n_old, n_new),
         difference=(n_new - n_old) / len(truth),
         difference_interval=_difference_interval(n_old, n_new, len(truth)),
-        labels=tuple(sorted(kept, key=lambda one: (not one.fell, one.recall_difference or 0.0, one.label))),
+        labels=tuple(
+            sorted(kept, key=lambda one: (not one.fell, not one.beyond_chance, one.recall_difference or 0.0, one.label))
+        ),
     )
 
 
@@ -171,8 +175,21 @@ def sign_test(n_first: int, n_second: int) -> float:
     >>> sign_test(0, 5), sign_test(3, 3)
     (0.0625, 1.0)
     """
+    from scipy.special import bdtr
+
     n = n_first + n_second
     return min(1.0, 2 * float(bdtr(min(n_first, n_second), n, 0.5))) if n else 1.0
+
+
+def p_words(p_value: float) -> str:
+    """Write a p-value.
+
+    Examples
+    --------
+    >>> p_words(0.00001), p_words(0.0312)
+    ('p < 0.001', 'p = 0.031')
+    """
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
 def _difference_interval(n_old: int, n_new: int, n: int) -> tuple[float, float]:
@@ -213,10 +230,12 @@ def _label_change(label: str, truth: Bools, old: Bools, new: Bools) -> LabelChan
         int(((one == truth) & (other != truth)).sum()) for one, other in ((old, new), (new, old))
     )
     recall_fall, f1_fall = (hits[0] - hits[1]) / max(1, n_true), old_f1 - new_f1
-    lost_documents = hits[0] - hits[1] >= FEWEST_LOST and (recall_fall >= CLEAR_FALL or p_value < SIGNIFICANCE)
-    is_chance = sign_test(only_old_right, only_new_right) >= SIGNIFICANCE
-    more_wrong = only_old_right - only_new_right >= FEWEST_LOST
-    lost_f1 = more_wrong and f1_fall > 0 and (f1_fall >= CLEAR_FALL or not is_chance)
+    fewer_found = hits[0] - hits[1] >= FEWEST_LOST
+    fewer_by_more_than_chance = fewer_found and p_value < SIGNIFICANCE
+    lost_documents = fewer_found and (recall_fall >= CLEAR_FALL or fewer_by_more_than_chance)
+    more_wrong = only_old_right - only_new_right >= FEWEST_LOST and f1_fall > 0
+    wrong_by_more_than_chance = more_wrong and sign_test(only_old_right, only_new_right) < SIGNIFICANCE
+    lost_f1 = more_wrong and (f1_fall >= CLEAR_FALL or wrong_by_more_than_chance)
     return LabelChange(
         label=label,
         n_documents=n_true,
@@ -230,4 +249,5 @@ def _label_change(label: str, truth: Bools, old: Bools, new: Bools) -> LabelChan
         n_gained=n_gained,
         p_value=p_value,
         fell=lost_documents or lost_f1,
+        beyond_chance=fewer_by_more_than_chance or wrong_by_more_than_chance,
     )

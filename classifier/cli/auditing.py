@@ -18,6 +18,8 @@ from classifier.cli.options import (
     LabelColumn,
     MultiLabel,
     Precision,
+    RejectedFile,
+    SourceName,
     TextColumn,
     UseCache,
     Vectors,
@@ -50,6 +52,8 @@ def audit(
     use_cache: UseCache = True,
     multi_label: MultiLabel = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides the cross-validation folds.")] = 0,
+    source_name: SourceName = None,
+    rejected_file: RejectedFile = None,
     encoding: Encoding = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,7 +66,7 @@ def audit(
         report = workflows.audit(
             path,
             settings_of(None, backend, precision, use_cache),
-            columns=Columns(text_column, label_column, id_column, encoding),
+            columns=Columns(text_column, label_column, id_column, encoding, source_name, rejected_file),
             test_file=test_file,
             output=output,
             embedder=embedder,

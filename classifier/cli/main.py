@@ -15,6 +15,7 @@ import typer
 
 from classifier import __version__
 from classifier.cli.auditing import audit
+from classifier.cli.checking import check
 from classifier.cli.comparing import compare
 from classifier.cli.embedding import embed
 from classifier.cli.explaining import explain
@@ -48,6 +49,7 @@ VERBS = (
     predict,
     explain,
     similar,
+    check,
     audit,
     report,
     errors,

@@ -38,6 +38,10 @@ UseCache = Annotated[bool, typer.Option("--cache/--no-cache", help="Look up vect
 MultiLabel = Annotated[
     bool, typer.Option("--multi-label", help="Documents have any number of labels, joined by | or as a list.")
 ]
+SourceName = Annotated[str | None, typer.Option("--source-name", help="What FILE is called in reports [its name].")]
+RejectedFile = Annotated[
+    Path | None, typer.Option("--rejected-file", help="Where unreadable rows are listed [FILE.rejected.csv].")
+]
 Encoding = Annotated[str | None, typer.Option("--encoding", help="Encoding of the file [found].")]
 
 TargetAccuracy = Annotated[

@@ -21,6 +21,8 @@ from classifier.cli.options import (
     ModelsDir,
     MultiLabel,
     Precision,
+    RejectedFile,
+    SourceName,
     TextColumn,
     UseCache,
     Vectors,
@@ -69,6 +71,8 @@ def train(
     use_cache: UseCache = True,
     seed: Seed = 0,
     promote: Promote = True,
+    source_name: SourceName = None,
+    rejected_file: RejectedFile = None,
     encoding: Encoding = None,
     as_json: AsJson = False,
 ) -> None:
@@ -90,7 +94,7 @@ def train(
         report = verb(
             path,
             settings_of(models_dir, backend, precision, use_cache),
-            columns=Columns(text_column, label_column, id_column, encoding),
+            columns=Columns(text_column, label_column, id_column, encoding, source_name, rejected_file),
             name=name,
             embedder=embedder,
             test_file=test_file,

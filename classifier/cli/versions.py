@@ -93,7 +93,7 @@ def _label_row(change: LabelChange) -> tuple[str, ...]:
         "" if difference is None else f"{100 * difference:+.1f}",
         _share(change.old_precision),
         _share(change.new_precision),
-        "fell" if change.fell else "",
+        "" if not change.fell else "fell" if change.beyond_chance else "fell, maybe chance",
     )
 
 

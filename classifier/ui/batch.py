@@ -11,7 +11,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from classifier.datamodels import STATUSES, ReviewPolicy, Settings
 from classifier.prediction.formats import FORMATS
-from classifier.ui import following, frame, markup, state, widgets
+from classifier.ui import following, frame, markup, state, table_markup, widgets
 from classifier.workflows import batch_jobs
 from classifier.workflows.jobs import Job, Jobs
 
@@ -77,7 +77,7 @@ def _follow(jobs: Jobs, job: Job) -> None:
     st.html(markup.section(job.title))
     if not following.follow(jobs, job, state.follow_no_job) or job.result is None:
         return
-    st.html(markup.batch_summary(job.result))
+    st.html(table_markup.batch_summary(job.result))
     with st.container(horizontal=True):
         for output_format in FORMATS:
             st.download_button(

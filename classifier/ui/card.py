@@ -49,16 +49,16 @@ def _piece(kind: str, lines: Sequence[str]) -> Iterator[str]:
     """Draw lines of one kind."""
     if kind == "#":
         for line in lines:
-            tag = "h2" if line.startswith("# ") else "h3"
-            yield f'<{tag} class="user">{_shown(line.lstrip("# "))}</{tag}>'
+            yield _tagged("h2" if line.startswith("# ") else "h3", line.lstrip("# "))
     elif kind == "- ":
-        yield f"<ul>{''.join(f'<li class={chr(34)}user{chr(34)}>{_shown(line[2:])}</li>' for line in lines)}</ul>"
+        items = "".join(_tagged("li", line[2:]) for line in lines)
+        yield f"<ul>{items}</ul>"
     elif kind == "|":
         rows = [_cells(line) for line in lines if not _RULE.fullmatch(line)]
         drawn = "".join(_row(row, "td" if number else "th") for number, row in enumerate(rows))
         yield f'<div class="wide"><table>{drawn}</table></div>'
     elif kind:
-        yield f'<p class="user">{_shown(" ".join(lines))}</p>'
+        yield _tagged("p", " ".join(lines))
 
 
 def _cells(line: str) -> list[str]:
@@ -68,9 +68,10 @@ def _cells(line: str) -> list[str]:
 
 def _row(cells: Sequence[str], tag: str) -> str:
     """Draw a row of a table."""
-    return f"<tr>{''.join(f'<{tag} class={chr(34)}user{chr(34)}>{_shown(cell)}</{tag}>' for cell in cells)}</tr>"
+    return f"<tr>{''.join(_tagged(tag, cell) for cell in cells)}</tr>"
 
 
-def _shown(text: str) -> str:
-    """Return what Markdown stands for, as text."""
-    return escaped(html.unescape(_ESCAPED.sub(r"\1", text.replace("`", ""))))
+def _tagged(tag: str, text: str) -> str:
+    """Return what Markdown stands for, as text in an element."""
+    plain = html.unescape(_ESCAPED.sub(r"\1", text.replace("`", "")))
+    return f'<{tag} class="user">{escaped(plain)}</{tag}>'

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from classifier.analysis.paired import FELL_RULE, AnswerScore, LabelChange
+from classifier.analysis.paired import FELL_RULE, AnswerScore, LabelChange, p_words
 from classifier.errors import counted
 from classifier.ui import markup
-from classifier.workflows.versions import VersionComparison, p_words
 
-FELL, RISE, LOWER, SAME = "▼ fell", "▲ more found", "▽ fewer found", "= same"
+if TYPE_CHECKING:
+    from classifier.workflows.versions import VersionComparison
+
+FELL, MAYBE, RISE, LOWER, SAME = "▼ fell", "▼ fell, maybe chance", "▲ more found", "▽ fewer found", "= same"
 ROW_PIXELS, HEAD_PIXELS, TALLEST_PIXELS = 35, 38, 458
 CSS = """
 <style>
@@ -22,7 +25,6 @@ CSS = """
 .dc .figure { border: 1px solid var(--line); border-radius: 0.6rem; padding: 0.8rem 1rem; }
 .dc .figure .value { font-size: 1.7rem; font-weight: 650; letter-spacing: -0.02em; line-height: 1.3; }
 .dc .warned { margin-top: 0.9rem; display: grid; gap: 0.25rem; }
-.dc .warned li::before { content: "⚠ "; }
 </style>
 """
 
@@ -66,7 +68,6 @@ def render_comparison(comparison: VersionComparison, colors: Mapping[str, str]) 
                 )
             },
             "change": st.column_config.NumberColumn(format="%+.1f", help="Points of recall, new less old"),
-            "what": st.column_config.TextColumn(width="small"),
         },
     )
 
@@ -80,13 +81,13 @@ def summary(comparison: VersionComparison) -> str:
     )
     verdict, _, detail = comparison.verdict.partition(": ")
     worse = " worse" if scores.is_shown and scores.difference < 0 else ""
-    warned = "".join(f'<li class="user">{markup.escaped(sentence)}</li>' for sentence in comparison.warnings)
+    warned = markup.warned(comparison.warnings)
     notes = " ".join(comparison.notes)
     return (
         f'<section class="dc"><div class="dc verdict{worse}"><h2 class="user">{markup.escaped(verdict)}</h2>'
         f'<p class="user">{markup.escaped(detail[:1].upper() + detail[1:])}</p></div><div class="figures">{figures}'
         f"{_paired(comparison)}</div>"
-        f'{f"""<ul class="warned">{warned}</ul>""" if warned else ""}'
+        f'<ul class="warned">{warned}</ul>'
         f'<p class="small user" style="margin-top: 0.9rem">Measured on {markup.escaped(comparison.measured_on)}. '
         f"{markup.escaped(notes)}</p></section>"
     )
@@ -130,7 +131,9 @@ def _paired(comparison: VersionComparison) -> str:
 def _word(change: LabelChange) -> str:
     """Say in a word and a sign what became of a label."""
     difference = change.recall_difference
-    return FELL if change.fell else SAME if not difference else RISE if difference > 0 else LOWER
+    if change.fell:
+        return FELL if change.beyond_chance else MAYBE
+    return SAME if not difference else RISE if difference > 0 else LOWER
 
 
 def _percent(share: float | None) -> float | None:

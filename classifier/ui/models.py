@@ -103,21 +103,21 @@ def _head(chosen: ModelVersion, found: Sequence[VersionSummary], settings: Setti
 
 def _compare(chosen: ModelVersion, found: Sequence[VersionSummary], settings: Settings) -> None:
     """Compare two versions on documents of training, or on a test file."""
-    others = [one.model.reference for one in found if one.model.reference != chosen.reference and not one.problem]
+    created = {one.model.reference: one.created for one in found if not one.problem}
+    others = [one.model for one in found if one.model != chosen and not one.problem]
     if not others:
         st.html(markup.note("There is one version only; train another one to compare it with"))
         return
-    first = sorted(others, key=lambda name: (name.partition("@")[0] != chosen.name, others.index(name)))
+    others.sort(key=lambda one: (one.name != chosen.name, not one.promoted))
     left, right = st.columns(2, gap="large")
-    old = left.selectbox(f"Is {markup.unformatted(chosen.reference)} better than", first)
+    other = left.selectbox(f"Compare {markup.unformatted(chosen.reference)} with", [one.reference for one in others])
     given = right.file_uploader(
         "On a labelled test file (otherwise on documents that both held out in training)", type=list(SUFFIXES)
     )
-    subject = (old, chosen.reference, chosen.facts()["created"], given and given.file_id)
+    old, new = sorted((chosen.reference, other), key=lambda name: (created[name], int(name.partition("@")[2])))
+    subject = (old, created[old], new, created[new], given and given.file_id)
     with st.spinner("Comparing …"):
-        result = state.remembered(
-            subject, "comparison", lambda: uploads.compare_on(old, chosen.reference, settings, given)
-        )
+        result = state.remembered(subject, "comparison", lambda: uploads.compare_on(old, new, settings, given))
     comparison.render_comparison(result, markup.label_colors(chosen.facts()))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
@@ -24,7 +25,9 @@ from classifier.reading.single import stored
 from classifier.reading.table import Row, Table
 from classifier.reports import Columns
 from classifier.workflows.batch_jobs import table_suffix
-from classifier.workflows.versions import VersionComparison
+
+if TYPE_CHECKING:
+    from classifier.workflows.versions import VersionComparison
 
 TABLE_SUFFIX = ".csv"
 ROW_LIMIT = 2000
@@ -148,7 +151,7 @@ def compare_on(old: str, new: str, settings: Settings, given: UploadedFile | Non
     """
     if given is None:
         return workflows.compare_versions(old, new, settings)
-    with _stored(given.name, given.getvalue(), table_suffix(given.name)) as path:
+    with stored(given.name, given.getvalue(), table_suffix(given.name)) as path:
         columns = Columns(source_name=given.name, rejected_file=path.with_name("rejected.csv"))
         return workflows.compare_versions(old, new, settings, test_file=path, columns=columns)
 

@@ -21,7 +21,7 @@ from classifier.prediction.batch import ADDED_COLUMNS
 from classifier.reading.documents import Record
 from classifier.reading.single import DOCUMENT_SUFFIXES
 from classifier.storage.registry import ModelVersion
-from classifier.ui import explaining, markup, state
+from classifier.ui import explaining, markup, state, table_markup
 from classifier.ui.style import CSS
 from classifier.ui.uploads import ROW_LIMIT, TABLE_SUFFIX, TableAnswers, UploadedTable
 from classifier.workflows.batch_jobs import AnsweredRows, download_name
@@ -268,7 +268,7 @@ def progress(things: str) -> Iterator[Callable[[int, int], None]]:
 
 def table_summary(opened: state.OpenModel, table: UploadedTable, answers: TableAnswers) -> None:
     """Count what became of the rows, offer the answers as a file, and say what is not part of it."""
-    st.html(markup.table_summary(answers.predictions, len(answers.rejections), opened.colors))
+    st.html(table_markup.table_summary(answers.predictions, len(answers.rejections), opened.colors))
     name = download_name(table.name, "csv")
     st.download_button("Download CSV", answers.csv, file_name=name, mime="text/csv", on_click="ignore")
     n_kept = table.table.n_rows
@@ -277,7 +277,7 @@ def table_summary(opened: state.OpenModel, table: UploadedTable, answers: TableA
         file = shlex.quote(table.name)
         st.code(f"classifier predict {opened.reference} {file} --output answers.csv", language="bash")
     if answers.rejections:
-        st.html(markup.rejected_rows(answers.rejections))
+        st.html(table_markup.rejected_rows(answers.rejections))
 
 
 def table_answers(opened: state.OpenModel, answers: TableAnswers, *, key: str) -> int | None:
@@ -298,7 +298,7 @@ def files_summary(opened: state.OpenModel, answers: Sequence[FileAnswer]) -> Non
     """Count what became of files, and offer the answers as a file."""
     predictions = [answer.prediction for answer in answers if answer.prediction is not None]
     n_unread = len(answers) - len(predictions)
-    st.html(markup.table_summary(predictions, n_unread, opened.colors, noun="file"))
+    st.html(table_markup.table_summary(predictions, n_unread, opened.colors, noun="file"))
     if predictions:
         content = to_csv(answers)
         st.download_button("Download CSV", content, "documents.predicted.csv", mime="text/csv", on_click="ignore")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from classifier.workflows.auditing import audit
     from classifier.workflows.batches import predict_file
+    from classifier.workflows.checking import check_file
     from classifier.workflows.comparing import compare
     from classifier.workflows.corrections import correct_from_file, review_counts
     from classifier.workflows.explaining import explain
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "audit": "auditing",
     "cache_info": "upkeep",
+    "check_file": "checking",
     "clear_cache": "upkeep",
     "compare": "comparing",
     "correct_from_file": "corrections",
@@ -61,6 +63,7 @@ _HOMES = {
 __all__ = [
     "audit",
     "cache_info",
+    "check_file",
     "clear_cache",
     "compare",
     "compare_versions",

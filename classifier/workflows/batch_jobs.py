@@ -14,7 +14,7 @@ from classifier.datamodels import ReviewPolicy
 from classifier.errors import ColumnError, FileProblemError, StorageError, listing
 from classifier.prediction.batch import ADDED_COLUMNS
 from classifier.prediction.formats import open_format, unescape_formula
-from classifier.reading.columns import choose_columns
+from classifier.reading.columns import Choice, choose_columns
 from classifier.reading.documents import READERS, open_table
 from classifier.reading.table import Row
 from classifier.storage.registry import ModelVersion
@@ -43,8 +43,8 @@ class Upload:
         What its owner calls it; never part of a path.
     columns : tuple of str
     n_rows : int
-    text_column : str or None
-        Where the texts seem to be; None where no column looks like it.
+    text_column, label_column, id_column : str or None
+        Where the texts, labels and ids seem to be; None where no column looks like it.
     first_rows : tuple of tuple
         The first cells of each column, for a preview.
     notes : tuple of str
@@ -57,6 +57,8 @@ class Upload:
     columns: tuple[str, ...]
     n_rows: int
     text_column: str | None
+    label_column: str | None
+    id_column: str | None
     first_rows: tuple[tuple[Any, ...], ...]
     notes: tuple[str, ...]
 
@@ -88,14 +90,25 @@ def keep_upload(jobs: Jobs, name: str, content: Iterable[bytes]) -> Upload:
         rows = islice((row for row in table.rows() if isinstance(row, Row)), PREVIEW_ROWS)
         first_rows = tuple(row.cells for row in rows)
         try:
-            text_column = choose_columns(table).text
+            found: Choice | None = choose_columns(table)
         except ColumnError:
-            text_column = None
+            found = None
     except FileProblemError as error:
         path.unlink()
         folder.rmdir()
         raise FileProblemError(name, error.problem, error.remedy) from error
-    return Upload(folder, path, name, table.columns, table.n_rows, text_column, first_rows, table.notes)
+    return Upload(
+        folder,
+        path,
+        name,
+        table.columns,
+        table.n_rows,
+        text_column=found.text if found else None,
+        label_column=found.label if found else None,
+        id_column=found.id if found else None,
+        first_rows=first_rows,
+        notes=table.notes,
+    )
 
 
 def table_suffix(name: str) -> str:

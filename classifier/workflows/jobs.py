@@ -37,6 +37,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{16}")
 _FRACTION = re.compile(r"(\d+)%\|")
 _GOOD_CODES, _STOPPED_CODE = (0, 3), 130
 _LAUNCH_SECONDS = 15.0
+_ABANDONED_SECONDS = 24 * 3600.0
 _PAUSE_SECONDS = 0.1
 _LOG_BYTES = 20_000
 
@@ -158,10 +159,21 @@ class Jobs:
         self._folder = settings.models_dir.absolute() / FOLDER
 
     def new_folder(self) -> Path:
-        """Make an empty folder for the files of a new job."""
+        """Make an empty folder for the files of a new job, and remove those that no job was started with for a day."""
+        self._remove_abandoned()
         folder = self._folder / secrets.token_urlsafe(12)
         folder.mkdir(parents=True)
         return folder
+
+    def _remove_abandoned(self) -> None:
+        """Remove uploads that nothing was started with."""
+        if not self._folder.is_dir():
+            return
+        for folder in self._folder.iterdir():
+            with suppress(OSError):
+                is_old = time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS
+                if _ID.fullmatch(folder.name) and is_old and not (folder / _JOB_FILE).exists():
+                    shutil.rmtree(folder)
 
     def start(self, folder: Path, kind: str, title: str, arguments: Sequence[str]) -> Job:
         """Start the command ``classifier KIND ARGUMENTS`` in a process that does not end with this one.

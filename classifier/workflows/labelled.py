@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from classifier.errors import OutputError, TrainingDataError
 from classifier.files import file_sha256
 from classifier.modeling.label_sets import split_labels
 from classifier.prediction.rejections import RejectionsFile
+from classifier.reading.compression import unpacked_name
 from classifier.reading.documents import read_documents
 from classifier.reports import MOST_UNLABELLED, Columns, LabelledFile
 
@@ -103,3 +105,9 @@ def require_other_file(target: Path, source: Path) -> None:
 def file_name(path: Path) -> str:
     """Return the name of a file or folder, also of one that is given as ``.`` or ``..``."""
     return (path.resolve().name if path.name in {"", ".."} else path.name) or "documents"
+
+
+def name_from(path: Path) -> str:
+    """Make a model's name from a file's name: ``tickets`` from ``tickets.csv`` and from ``tickets.csv.gz``."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", unpacked_name(path).stem).strip("-._")[:64]
+    return name or "model"

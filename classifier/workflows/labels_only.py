@@ -13,8 +13,8 @@ from classifier.reading.columns import LABEL_NAMES
 from classifier.reading.labels_file import read_labels
 from classifier.reports import FIND_COLUMNS, Columns, TrainingReport
 from classifier.storage.registry import Registry
-from classifier.workflows.labelled import file_name, read_labelled
-from classifier.workflows.training import measure_on, name_from, report_of
+from classifier.workflows.labelled import file_name, name_from, read_labelled
+from classifier.workflows.training import measure_on, report_of
 
 
 def train_on_labels(

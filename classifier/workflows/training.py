@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,11 +13,11 @@ from classifier.embedding.embedders import DEFAULT_EMBEDDER
 from classifier.errors import MultiLabelError
 from classifier.modeling.model import DocumentClassifier
 from classifier.modeling.training_data import normalise_labels as alike
-from classifier.reading.compression import unpacked_name
 from classifier.reports import FIND_COLUMNS, Columns, LabelledFile, TrainingReport
 from classifier.storage.registry import ModelVersion, Registry
+from classifier.workflows.corrections import send_to_review
 from classifier.workflows.descriptions import read_descriptions
-from classifier.workflows.labelled import read_both
+from classifier.workflows.labelled import name_from, read_both
 from classifier.workflows.measuring import Measured, measure
 from classifier.workflows.vectors import vectors_from
 
@@ -40,6 +39,8 @@ def train(
     progress: bool = False,
 ) -> TrainingReport:
     """Train on a labelled file and store the model as the next version of its name.
+
+    Rows without a label are sent to the review of that name, at most the first `MOST_UNLABELLED` of them.
 
     Parameters
     ----------
@@ -93,8 +94,12 @@ def train(
     measured = time.perf_counter()
     before = registry.promoted(name)
     stored = registry.add(name, model.save, promote=promote)
+    n_sent = 0
+    if data.unlabelled:
+        n_sent = send_to_review(settings, name, data.unlabelled, source=f"not labelled in {data.name}")
     stages = {"reading": read - started, "measuring": measured - fitted, "saving": time.perf_counter() - measured}
-    return report_of(model, stored, found, stages, data=data, test=test, notes=data.notes, before=before)
+    report = report_of(model, stored, found, stages, data=data, test=test, notes=data.notes, before=before)
+    return replace(report, n_sent_to_review=n_sent)
 
 
 def report_of(
@@ -178,9 +183,3 @@ def measure_on(model: DocumentClassifier, test: LabelledFile, *, progress: bool 
         "metrics_without_leaked": found.without_leaked.to_dict() if found.without_leaked else None,
     }
     return found
-
-
-def name_from(path: Path) -> str:
-    """Make a model's name from a file's name: ``tickets`` from ``tickets.csv`` and from ``tickets.csv.gz``."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", unpacked_name(path).stem).strip("-._")[:64]
-    return name or "model"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from classifier.analysis.duplicates import leaked_rows
 from classifier.analysis.multilabel import label_matrix
-from classifier.analysis.paired import SIGNIFICANCE, LabelChange, PairedScores, compare_answers
+from classifier.analysis.paired import LabelChange, PairedScores, compare_answers, p_words
 from classifier.datamodels import Settings
 from classifier.errors import TrainingDataError, counted, excerpt, listing
 from classifier.modeling.held_out import UNKNOWN
@@ -267,17 +267,6 @@ def _scores(found: _Answered, model: Predictor) -> PairedScores:
     return compare_answers(truth, old, new, names)
 
 
-def p_words(p_value: float) -> str:
-    """Write a p-value.
-
-    Examples
-    --------
-    >>> p_words(0.00001), p_words(0.0312)
-    ('p < 0.001', 'p = 0.031')
-    """
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-
-
 def _verdict(scores: PairedScores, old: str, new: str) -> str:
     """Say in one sentence whether the new version is better."""
     low, high = (100 * bound for bound in scores.difference_interval)
@@ -286,7 +275,8 @@ def _verdict(scores: PairedScores, old: str, new: str) -> str:
         f"and {old} alone on {scores.n_only_old_right:,} ({p_words(scores.p_value)})"
     )
     fallen = [change for change in scores.labels if change.fell]
-    but = f"; {counted(len(fallen), 'label')} fell" if fallen else ""
+    n_clear = sum(change.beyond_chance for change in fallen)
+    but = f"; {counted(len(fallen), 'label')} fell, {n_clear} beyond chance" if fallen else ""
     if not scores.is_shown:
         return (
             f"No difference can be shown: {alone}, and the difference in accuracy lies between {low:+.1f} and "
@@ -308,13 +298,13 @@ def _fallen(scores: PairedScores) -> Iterator[str]:
 def _fall_sentence(change: LabelChange) -> str:
     """Say by how much a label fell, and whether it may be chance."""
     difference = change.recall_difference
+    chance = "" if change.beyond_chance else "; chance can explain it"
     if difference is None or difference >= 0:
         return (
             f"Label {excerpt(change.label)} fell from F1 {100 * change.old_f1:.0f} to {100 * change.new_f1:.0f}: "
-            "it is now given to more documents that do not have it."
+            f"it is now given to more documents that do not have it{chance}."
         )
     old, new = 100 * (change.old_recall or 0.0), 100 * (change.new_recall or 0.0)
-    chance = "" if change.p_value < SIGNIFICANCE else f"; chance can explain it ({p_words(change.p_value)})"
     return (
         f"Label {excerpt(change.label)} fell from {old:.0f} % to {new:.0f} % on "
         f"{counted(change.n_documents, 'document')}{chance}."
