@@ -160,13 +160,13 @@ def test_walk_by_keyboard(page: Page, requested: list[str], shelf: Settings) -> 
     """Accept, choose by number, skip, undo, change, retrain, compare, promote; no request leaves the machine."""
     model = workflows.open_predictor(NAME, shelf)
     first, second = workflows.review_queue(model, NAME, shelf, limit=2).items
-    expect(page.locator(".review .text")).to_have_text(first.text)
+    expect(page.locator(".review .text")).to_have_text(first.text, timeout=WAIT_MILLISECONDS)
     page.keyboard.press("Enter")
     counted(page, 1, "decided now")
     [decision] = corrections.last_corrections(shelf, NAME)
     assert (decision.text, decision.new_label, decision.who) == (first.text, first.suggestion, "page")
 
-    expect(page.locator(".review .text")).to_have_text(second.text)
+    expect(page.locator(".review .text")).to_have_text(second.text, timeout=WAIT_MILLISECONDS)
     wanted = numbered_labels(second, list(map(str, model.classes_)))[2]
     page.keyboard.press("3")
     expect(page.get_by_role("button", name="Accept")).to_contain_text(wanted)
@@ -178,11 +178,12 @@ def test_walk_by_keyboard(page: Page, requested: list[str], shelf: Settings) -> 
     counted(page, 1, "skipped")
     page.keyboard.press("u")
     counted(page, 1, "decided now")
-    expect(page.locator(".review .text")).to_have_text(second.text)
+    expect(page.locator(".review .text")).to_have_text(second.text, timeout=WAIT_MILLISECONDS)
     assert len(corrections.last_corrections(shelf, NAME)) == 1
 
+    expect(page.get_by_role("button", name="Change")).to_have_count(1, timeout=WAIT_MILLISECONDS)
     page.get_by_role("button", name="Change").click()
-    expect(page.locator(".review .text")).to_have_text(first.text)
+    expect(page.locator(".review .text")).to_have_text(first.text, timeout=WAIT_MILLISECONDS)
     page.get_by_role("combobox", name="Another label, or one of your own").fill("a label of my own")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Accept")).to_contain_text("a label of my own")
@@ -217,13 +218,19 @@ def test_payloads_do_not_run(browser: Browser, address: str, requested: list[str
     assert outside(requested) == set()
 
 
+def _review() -> None:
+    """Draw the page alone."""
+    from classifier.ui.review import review
+
+    review()
+
+
 def test_a_decision_that_cannot_be_kept_stays_to_be_made(shelf: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason is shown, and the document is still there."""
     monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(shelf.models_dir))
-    page = AppTest.from_file(str(Path(__file__).parents[1] / "streamlit_app.py"), default_timeout=60)
+    page = AppTest.from_function(_review, default_timeout=60)
     page.query_params["model"] = f"{NAME}@1"
     page.run()
-    page.switch_page("review").run()
     assert not page.exception
     (shelf.models_dir / "decisions.sqlite").write_bytes(b"no database at all, but long enough to be looked at" * 40)
     page.button(key=next(button.key for button in page.button if (button.key or "").startswith("accept-"))).click()
