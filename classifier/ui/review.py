@@ -65,11 +65,13 @@ def _strategy() -> str:
 
 @st.fragment
 def _work(settings: Settings, model: ModelVersion, opened: OpenModel, strategy: str) -> None:
-    """Show one document after the other; only this part of the page is drawn anew."""
+    """Show one document after the other; only this part of the page is drawn anew.
+
+    The counts are drawn behind the buttons: who sees a press counted can press again.
+    """
     with frame.mistakes():
         session = _session(settings, model, opened, strategy)
-        counts = corrections.review_counts(settings, model.name)
-        st.html(review_markup.render_counts(len(session.items), session.n_done, session.n_skipped, counts.n_untrained))
+        counts, place = corrections.review_counts(settings, model.name), st.container()
         if session.problem:
             st.error(markup.unformatted(session.problem))
         if session.current is None:
@@ -80,6 +82,9 @@ def _work(settings: Settings, model: ModelVersion, opened: OpenModel, strategy: 
                 st.html(review_markup.render_item(session.current, opened.colors))
             with right:
                 review_widgets.decide(settings, model, opened, session, session.current)
+        place.html(
+            review_markup.render_counts(len(session.items), session.n_done, session.n_skipped, counts.n_untrained)
+        )
         if counts.n_untrained:
             _offer_retraining(settings, model, counts.n_untrained)
         review_widgets.last_decisions(settings, model, opened, session)
