@@ -51,7 +51,7 @@ def map_option(
         From `captions_table`; None where a tooltip shall name the group alone.
     """
     n_drawn = sum(len(group.rows) for group in groups)
-    size = 9 if n_drawn <= _FEW else 6 if n_drawn <= _MANY else 4
+    size = 9 if n_drawn <= _FEW else 6 if n_drawn <= _MANY else 3
     style = {
         "type": "scatter",
         "encode": {"x": "x", "y": "y"},
