@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from classifier.analysis.label_words import NOT_HELD_OUT, names_sentence
 from classifier.analysis.metric_names import METRICS, SHARES, majority_name
 from classifier.datamodels import STATUS_EMPTY, STATUS_OUT_OF_SCOPE, STATUS_UNSURE, Neighbor, Prediction
+from classifier.errors import counted
 
 if TYPE_CHECKING:
     from classifier.analysis.evaluation import Evaluation
@@ -93,13 +94,13 @@ def training_lines(report: TrainingReport) -> list[str]:
             if report.evaluation
             else [f"Not measured: {NOT_HELD_OUT if report.n_documents else 'there is no document'}."]
         ),
-        f"Time: {seconds}.",
-        f"Saved in {report.model.folder}",
         *(
-            [f"{report.n_sent_to_review:,} rows without a label wait in the review of {report.model.name}."]
+            [f"Sent to the review of {report.model.name}: {counted(report.n_sent_to_review, 'row')} without a label."]
             if report.n_sent_to_review
             else []
         ),
+        f"Time: {seconds}.",
+        f"Saved in {report.model.folder}",
         *_replaced_lines(report),
     ]
 
