@@ -15,6 +15,7 @@ from classifier.datamodels import (
     Neighbor,
     Prediction,
 )
+from classifier.errors import counted
 
 if TYPE_CHECKING:
     from classifier.analysis.evaluation import Evaluation
@@ -101,13 +102,13 @@ def training_lines(report: TrainingReport) -> list[str]:
             if report.evaluation
             else [f"Not measured: {NOT_HELD_OUT if report.n_documents else 'there is no document'}."]
         ),
-        f"Time: {seconds}.",
-        f"Saved in {report.model.folder}",
         *(
-            [f"{report.n_sent_to_review:,} rows without a label wait in the review of {report.model.name}."]
+            [f"Sent to the review of {report.model.name}: {counted(report.n_sent_to_review, 'row')} without a label."]
             if report.n_sent_to_review
             else []
         ),
+        f"Time: {seconds}.",
+        f"Saved in {report.model.folder}",
         *_replaced_lines(report),
     ]
 

@@ -45,7 +45,16 @@ EVALUATION_KEYS = {
 }
 LEFT_OUT_KEYS = {"n_unlabelled", "n_empty", "n_rejected", "rejected_file", "n_leaked", "without_leaked"}
 TRAINING_KEYS = {
-    *("model", "n_documents", "n_labels", "n_unlabelled", "n_rejected", "measured_on", "evaluation"),
+    *(
+        "model",
+        "n_documents",
+        "n_labels",
+        "n_unlabelled",
+        "n_rejected",
+        "n_sent_to_review",
+        "measured_on",
+        "evaluation",
+    ),
     *("label_names", "notes", "warnings", "rejected_file", "replaced", "seconds"),
 }
 BATCH_KEYS = {

@@ -30,7 +30,7 @@ def batch() -> None:
         if job_id is None:
             _ask(settings, jobs)
             return
-        job = following.find(jobs, job_id)
+        job = following.find(jobs, job_id, "predict")
         if job is not None:
             _follow(jobs, job)
 

@@ -118,7 +118,7 @@ def actions(
         As for `table`.
     """
     taken = [rows[position] for position in chosen] or list(rows)
-    which = f"{counted(len(taken), 'document')}" if chosen else f"all {len(taken):,}"
+    which = counted(len(taken), "document") if chosen or len(taken) == 1 else f"all {len(taken):,}"
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(f"Send {which} to review", key=f"{key}-send", disabled=not taken):
             documents = [Document(row.id, row.text, row.label or None) for row in taken]

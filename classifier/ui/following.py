@@ -11,6 +11,7 @@ from classifier.ui import markup, state, widgets
 from classifier.workflows.jobs import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, UNDER_WAY, Job, Jobs
 
 SECONDS_BETWEEN_LOOKS = 1.0
+_PAGES = {"predict": "Batch", "train": "Train", "audit": "Train", "retrain": "Review", "map": "Explore"}
 _ENDS = {
     STOPPED: "Stopped. What was finished is kept.",
     INTERRUPTED: "Interrupted: its process is gone. What was finished is kept.",
@@ -18,14 +19,26 @@ _ENDS = {
 }
 
 
-def find(jobs: Jobs, job_id: str) -> Job | None:
-    """Find the job that the address of the page names; where there is none, say so and offer to go on without."""
+def find(jobs: Jobs, job_id: str, *kinds: str) -> Job | None:
+    """Find the job that the address of the page names; where this page has none, say so and offer to go on without.
+
+    Parameters
+    ----------
+    jobs : Jobs
+    job_id : str
+    *kinds : str
+        Of the jobs that this page can show.
+    """
     try:
-        return jobs.find(job_id)
+        job = jobs.find(job_id)
     except UnknownJobError as error:
         widgets.problem(error)
-        st.button("Start another one", on_click=state.follow_no_job)
-        return None
+    else:
+        if job.kind in kinds:
+            return job
+        st.html(markup.note(f"This job belongs to the page {_PAGES.get(job.kind, 'that started it')}"))
+    st.button("Start another one", on_click=state.follow_no_job)
+    return None
 
 
 def follow(jobs: Jobs, job: Job, forget: Callable[[], None]) -> bool:

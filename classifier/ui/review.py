@@ -35,7 +35,7 @@ def review() -> None:
         st.html(review_markup.CSS)
         jobs, job_id = Jobs(settings), state.followed_job()
         if job_id is not None:
-            job = following.find(jobs, job_id)
+            job = following.find(jobs, job_id, "retrain")
             if job is not None:
                 _retrained(settings, jobs, job)
             return

@@ -26,7 +26,7 @@ def train() -> None:
         if job_id is None:
             _ask(settings, jobs)
             return
-        job = following.find(jobs, job_id)
+        job = following.find(jobs, job_id, train_jobs.TRAIN, train_jobs.AUDIT)
         if job is not None:
             _follow(settings, jobs, job)
 
@@ -75,10 +75,8 @@ def _follow(settings: Settings, jobs: Jobs, job: Job) -> None:
     if job.kind == train_jobs.AUDIT:
         if trained.render_audit(job):
             _turn_to(train_jobs.train_after_audit(jobs, settings, job))
-    elif job.kind == train_jobs.TRAIN:
-        trained.render_training(settings, job, job.result)
     else:
-        st.html(markup.note("This job belongs to another page"))
+        trained.render_training(settings, job, job.result)
     st.button("Train another one", on_click=state.follow_no_job)
 
 

@@ -51,7 +51,7 @@ def render_training(settings: Settings, job: Job, result: dict[str, Any]) -> Non
             st.rerun()
         st.button("Choose it on all pages", on_click=state.choose_model, args=(reference,))
     if not chosen.promoted:
-        st.html(markup.note("The page Models compares it with the version that answers now"))
+        st.html(markup.note("The page Models compares it with the version that answers now; Report says more about it"))
     figures(result, facts, colors)
     subject = (job.id, "suspects")
     rows = _listed(state.remembered(subject, "rows", lambda: train_jobs.suspects_of(chosen.folder, settings)))

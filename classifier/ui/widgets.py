@@ -224,10 +224,10 @@ def rows_preview(columns: Sequence[str], rows: Sequence[Sequence[Any]], n_rows: 
 def answered_rows(found: AnsweredRows, colors: Mapping[str, str], *, at_most: int) -> None:
     """Show rows of a batch, their labels in their colours."""
     if not found.rows:
-        st.html(markup.note("No row passes these filters."))
+        st.html(markup.note("No row passes these filters"))
         return
     if len(found.rows) == at_most:
-        st.html(markup.note(f"The first {at_most:,} rows that pass; all are in the download."))
+        st.html(markup.note(f"The first {at_most:,} rows that pass; all are in the download"))
     cells = [[markup.shortened(cell, TABLE_TEXT_CHARACTERS) for cell in row] for row in found.rows]
     columns: dict[str, list[Any]] = dict(_table(found.columns, cells))
     added = [list(columns)[found.position(name)] for name, _ in ADDED_COLUMNS]

@@ -235,7 +235,7 @@ def _require_enough(n_documents: int) -> None:
 
 
 def _arranged(model: Predictor, path: Path, *, progress: bool) -> Coordinates:
-    """Compute the coordinates of a t-SNE and keep them in place of those of earlier models of the same name."""
+    """Compute the coordinates of a t-SNE and keep them for the next look."""
     with progress_bar("arranging", "step", total=N_STEPS, shown=progress) as bar:
         found, _ = tsne(model.embeddings_, first_labels(model), report=bar.update)
     with one_sentence(str(path)):
