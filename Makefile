@@ -57,8 +57,8 @@ bench: $(STAMP) ## Time training against the pipeline anyone would write first.
 audit: $(STAMP) ## Look for known vulnerabilities among the pinned packages.
 	$(BIN)/python -m pip_audit --requirement constraints.txt --no-deps --disable-pip
 
-screenshots: $(STAMP) $(SAMPLE) ## Make the pictures of the README.
-	$(BIN)/python docs/screenshots.py tickets
+screenshots: $(STAMP) browser ## Make the pictures of the README.
+	$(BIN)/python docs/screenshots.py
 
 clean: ## Remove the environment and everything that was made.
 	rm -rf $(VENV) output build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,32 +1,31 @@
-"""Take the pictures of the README: ``python docs/screenshots.py MODEL``.
+"""Take the pictures of the README, of every page in light and in dark: ``python docs/screenshots.py``.
 
-A model that does not exist yet is trained on the sample data first. The page is served on a free port and looked at
-with headless Chromium, in light and in dark.
+The sample data is trained on in a temporary folder, some documents are decided about, and the page is served from there
+and looked at with headless Chromium.
 """
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from serving import ROOT, chromium, served, upload
 
 from classifier import workflows
 from classifier.datamodels import Settings
+from classifier.workflows import mapping
 
-ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
-SAMPLE = ROOT / "data" / "support_tickets.csv"
-MAX_BYTES = 300_000
-START_SECONDS = 60
+SAMPLE, INBOX = ROOT / "data" / "support_tickets.csv", ROOT / "data" / "inbox.csv"
+NAME = "tickets"
+MAX_BYTES = 400_000
+PATIENCE = 120_000
 TICKET = """Hello,
 
 I sent the Wren grinder back on 3 October; tracking says it reached you on the 7th and someone signed for it. \
@@ -37,69 +36,103 @@ Could you tell me when the £149 will be returned?
 Many thanks, Josephine"""
 
 
+def classify(page: Page) -> None:
+    """Ask about a ticket."""
+    text_box = page.get_by_placeholder("Paste a text")
+    text_box.fill(TICKET)
+    text_box.press("Control+Enter")
+    page.locator("article.card").first.wait_for()
+    text_box.evaluate("box => { box.blur(); box.scrollTop = 0; }")
+
+
+def batch(page: Page) -> None:
+    """Answer the inbox."""
+    upload(page, INBOX.name, INBOX.read_text(encoding="utf-8"))
+    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Download CSV").wait_for()
+
+
+def train(page: Page) -> None:
+    """Look at a file before training."""
+    upload(page, SAMPLE.name, SAMPLE.read_text(encoding="utf-8"))
+    page.get_by_role("button", name="Start training").wait_for()
+
+
+def report(page: Page) -> None:
+    """Show what is confused."""
+    page.get_by_role("radio", name="Confusion").click()
+    page.get_by_test_id("stEChartsChart").wait_for()
+
+
+def explore(page: Page) -> None:
+    """Show the map."""
+    page.get_by_test_id("stEChartsChart").wait_for()
+
+
+def review(page: Page) -> None:
+    """Decide about three documents."""
+    count = page.locator(".facts span", has_text="decided now").locator("strong")
+    for number in range(4):
+        page.wait_for_function(
+            "([place, wanted]) => document.querySelector(place)?.parentElement.textContent.startsWith(wanted)",
+            arg=[".facts span:nth-child(2) strong", str(number)],
+        )
+        if number < 3:
+            page.keyboard.press("Enter")
+    count.wait_for()
+
+
+def models(page: Page) -> None:
+    """Compare two versions."""
+    page.get_by_role("heading", name="Models", exact=True).wait_for()
+    page.get_by_test_id("stDataFrame").first.wait_for()
+
+
+PAGES: dict[str, tuple[str, Callable[[Page], None]]] = {
+    "classify": ("", classify),
+    "batch": ("batch", batch),
+    "train": ("train", train),
+    "report": ("report", report),
+    "explore": ("explore", explore),
+    "review": ("review", review),
+    "models": ("models", models),
+}
+
+
 def main() -> None:
-    """Take every picture."""
-    if len(sys.argv) != 2:
-        sys.exit("usage: python docs/screenshots.py MODEL")
-    settings = Settings.from_environment()
-    name = sys.argv[1]
-    if all(model.name != name for model in workflows.list_models(settings)):
-        workflows.train(SAMPLE, settings, name=name)
-    chromium = shutil.which("chromium") or sys.exit("chromium is not installed")
+    """Take every picture, or those of the pages that are named."""
+    wanted = sys.argv[1:] or list(PAGES)
+    if unknown := set(wanted) - set(PAGES):
+        sys.exit(f"there is no page {', '.join(sorted(unknown))}; give some of {', '.join(PAGES)}")
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with served() as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        take(browser, address, name, IMAGES / "classify.png", dark=False)
-        take(browser, address, name, IMAGES / "classify-dark.png", dark=True)
-        browser.close()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(Path(folder) / "models")
+        workflows.train(SAMPLE, settings, name=NAME)
+        mapping.map_documents(NAME, settings)
+        with served(settings.models_dir, Path(folder) / "log.txt") as address, chromium() as browser:
+            for name in wanted:
+                for scheme in ("light", "dark"):
+                    take(browser, address, name, scheme)
 
 
-def take(browser: Browser, address: str, name: str, target: Path, *, dark: bool) -> None:
-    """Ask about a ticket and take a picture of the answer."""
-    scheme = "dark" if dark else "light"
-    with browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme) as context:
+def take(browser: Browser, address: str, name: str, scheme: str) -> None:
+    """Walk to where a page shows what it can, and take a picture."""
+    path, walk = PAGES[name]
+    target = IMAGES / (f"{name}.png" if scheme == "light" else f"{name}-dark.png")
+    with browser.new_context(
+        viewport={"width": 1440, "height": 900}, color_scheme="dark" if scheme == "dark" else "light"
+    ) as context:
         page = context.new_page()
-        page.goto(address)
-        page.get_by_test_id("stSelectbox").first.locator("input").click()
-        page.get_by_role("option").filter(has_text=f"{name}@").filter(has_text="promoted").first.click()
-        text_box = page.get_by_placeholder("Paste a text")
-        text_box.fill(TICKET)
-        text_box.press("Control+Enter")
-        page.locator("article.card").first.wait_for()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}/{path}")
+        page.get_by_role("heading", level=1).wait_for()
+        walk(page)
         page.get_by_test_id("stStatusWidget").wait_for(state="detached")
-        text_box.evaluate("box => { box.blur(); box.scrollTop = 0; }")
         page.mouse.move(1430, 890)
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(1500)
         page.screenshot(path=target)
     if target.stat().st_size > MAX_BYTES:
         sys.exit(f"{target} is larger than {MAX_BYTES:,} bytes")
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """Serve the page on a free port until the pictures are taken."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as server:  # noqa: S603 # the project's page
-        try:
-            wait_until_healthy(f"http://localhost:{port}/_stcore/health")
-            yield f"http://localhost:{port}"
-        finally:
-            server.terminate()
-
-
-def wait_until_healthy(url: str) -> None:
-    """Poll the server until it answers."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            with urlopen(url, timeout=1):  # noqa: S310 # an address of this machine
-                return
-        except (URLError, OSError):
-            time.sleep(0.1)
-    sys.exit("the page did not start")
 
 
 if __name__ == "__main__":
