@@ -20,6 +20,7 @@ from classifier import workflows
 from classifier.datamodels import ReviewPolicy, Settings
 from classifier.errors import FileProblemError, UnknownJobError
 from classifier.workflows import batch_jobs
+from classifier.workflows.corrections import feedback_of
 from classifier.workflows.jobs import (
     DONE,
     FAILED,
@@ -233,3 +234,37 @@ def test_an_upload_that_is_no_table_leaves_nothing(
         batch_jobs.keep_upload(jobs, name, iter([content]))
     assert str(caught.value).startswith(f"{name}: ")
     assert set((shelf.models_dir / FOLDER).iterdir()) == before
+
+
+def test_a_table_with_answers_is_refused_before_it_is_answered(jobs: Jobs, shelf: Settings) -> None:
+    """By its own name, not by one of the server's files."""
+    upload = batch_jobs.keep_upload(jobs, "answered.csv", iter([b"text,status\na,b\n"]))
+    with pytest.raises(FileProblemError, match=r"answered\.csv.*already has 'status'"):
+        batch_jobs.start_batch(
+            jobs, upload, shelf.models_dir / "tickets" / "1", text_column="text", review=ReviewPolicy()
+        )
+
+
+def test_a_deleted_job_is_gone_for_whoever_follows_it(jobs: Jobs, shelf: Settings) -> None:
+    """Trying it again or deleting it once more does nothing, and it is not found."""
+    folder = jobs.new_folder()
+    job = jobs.start(folder, "train", "Nothing", ["nowhere.csv", "--models-dir", str(shelf.models_dir)])
+    assert ended(job) == FAILED
+    job.delete()
+    job.delete()
+    job.resume()
+    with pytest.raises(UnknownJobError):
+        jobs.find(job.id)
+
+
+def test_rows_of_a_batch_can_be_sent_to_review(jobs: Jobs, shelf: Settings) -> None:
+    """The rows that a filter left, with the file and the row they come from."""
+    content = b"id,text\n1,where is my parcel\n2,refund me\n3,=1+1\n"
+    upload = batch_jobs.keep_upload(jobs, "inbox.csv", iter([content]))
+    model = shelf.models_dir / "tickets" / "1"
+    job = batch_jobs.start_batch(jobs, upload, model, text_column="text", review=ReviewPolicy())
+    assert ended(job) == DONE
+    found = batch_jobs.answered_rows(job, contains="=1")
+    assert batch_jobs.send_rows_to_review(shelf, job, found) == 1
+    [waiting] = feedback_of(shelf).waiting("tickets")
+    assert (waiting.document, waiting.text, waiting.source) == ("inbox.csv, row 3", "=1+1", "batch inbox.csv")

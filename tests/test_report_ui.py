@@ -97,7 +97,7 @@ def test_quality_stands_first_with_intervals_and_simpler_methods(page: AppTest, 
         "Confusion",
         "Labels",
         "Confidence",
-        "Review",
+        "Threshold",
         "Audit",
         "Model",
     ]
@@ -106,7 +106,7 @@ def test_quality_stands_first_with_intervals_and_simpler_methods(page: AppTest, 
 def test_the_slider_moves_threshold_accuracy_and_command(page: AppTest, models_dir: Path) -> None:
     """What the page says of a budget is what the workflow finds; the command carries the threshold."""
     model = workflows.open_predictor("tickets", Settings(models_dir))
-    part(page, "Review")
+    part(page, "Threshold")
     for n_read in (100, 300):
         page.slider[0].set_value(n_read)
         page.run()
@@ -126,7 +126,7 @@ def test_the_slider_moves_threshold_accuracy_and_command(page: AppTest, models_d
 
 
 def test_a_wanted_accuracy_is_another_way_to_choose(page: AppTest, models_dir: Path) -> None:
-    part(page, "Review")
+    part(page, "Threshold")
     page.segmented_control[1].set_value("Share that shall be right")
     page.run()
     page.slider[0].set_value(90.0)
@@ -177,7 +177,7 @@ def test_sets_of_labels_have_no_confusion(page: AppTest, models_dir: Path) -> No
     assert "Confusion" not in page.segmented_control[0].options
     rows = inspecting.label_table(workflows.open_predictor("forum", Settings(models_dir))).rows
     assert [list(cell) for cell in page.dataframe[0].value["label"]] == [[row.label] for row in rows]
-    for name in ("Quality", "Confidence", "Review", "Audit", "Model"):
+    for name in ("Quality", "Confidence", "Threshold", "Audit", "Model"):
         part(page, name, "forum@1")
 
 
@@ -204,7 +204,7 @@ def test_a_model_of_labels_alone_says_so_in_one_sentence(
     monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(folder))
     words = shown(part(page, "Quality", "few@1"))
     assert "How good it is was not measured" in words
-    assert {"Confusion", "Labels", "Confidence", "Review"} & set(page.segmented_control[0].options) == set()
+    assert {"Confusion", "Labels", "Confidence", "Threshold"} & set(page.segmented_control[0].options) == set()
 
 
 def test_drawings_become_pictures_in_the_colours_of_the_page() -> None:
@@ -326,7 +326,7 @@ def test_nothing_that_documents_and_labels_hold_runs(
             page.locator(".dc .passage", has_text="grinder").or_(page.locator(".dc .passage", has_text="kettle"))
         ).to_be_visible()
         assert_nothing_ran(page)
-        for name in ("Quality", "Labels", "Confidence", "Review", "Audit", "Model"):
+        for name in ("Quality", "Labels", "Confidence", "Threshold", "Audit", "Model"):
             turn_to(page, name)
             page.wait_for_url(f"**part={name}*" if name != "Quality" else "**/report*")
             page.get_by_role("heading", level=2).first.wait_for()

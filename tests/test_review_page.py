@@ -107,11 +107,12 @@ def test_no_document_is_lost(steps: list[str]) -> None:
     assert sorted([*ahead, *decided, *(skipped - set(ahead) - set(decided))]) == sorted(texts)
 
 
-def test_number_keys_take_nine_labels() -> None:
-    """Each once, the suggestion first."""
+def test_number_keys_take_ten_labels() -> None:
+    """In their order where there are keys enough for all, so that a key means one label; else the suggestion first."""
+    assert numbered_labels(item("t", "c", "k"), ["k", "a", "c"]) == ["k", "a", "c"]
     labels = [chr(ord("a") + number) for number in range(20)]
     found = numbered_labels(item("t", "c", "k"), labels)
-    assert found == ["k", "c", "a", "b", "d", "e", "f", "g", "h"]
+    assert found == ["k", "c", "a", "b", "d", "e", "f", "g", "h", "i"]
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,57 @@ def _review() -> None:
     from classifier.ui.review import review
 
     review()
+
+
+def test_counts_go_on_in_another_queue() -> None:
+    """What was decided and skipped stays so, and can be undone."""
+    before = session("a", "b", "c")
+    before.done(before.items[0], 1)
+    before.skip(before.items[0])
+    after = ReviewSession("m", before.queue)
+    after.follow(before)
+    after.refill(after.queue)
+    assert (after.n_done, after.n_skipped, [one.text for one in after.items]) == (1, 1, ["a", "c"])
+    after.undo()
+    assert (after.n_done, after.current and after.current.text) == (0, "a")
+
+
+def accept(page: AppTest) -> AppTest:
+    """Press the button that accepts."""
+    page.button(key=next(button.key for button in page.button if (button.key or "").startswith("accept-"))).click()
+    page.run()
+    assert not page.exception
+    return page
+
+
+def test_two_people_do_not_overwrite_each_other_unseen(shelf: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who decides second is told, and the first decision stands; an undo of what was replaced says so."""
+    monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(shelf.models_dir))
+    pages = [AppTest.from_function(_review, default_timeout=60) for _ in range(2)]
+    for page in pages:
+        page.query_params["model"] = f"{NAME}@1"
+        page.run()
+    accept(pages[0])
+    [first] = corrections.last_corrections(shelf, NAME)
+    accept(pages[1])
+    assert [one.number for one in corrections.last_corrections(shelf, NAME)] == [first.number]
+    assert any("Somebody else decided" in error.value.replace("\\", "") for error in pages[1].error)
+    corrections.correct(shelf, NAME, "1", first.text, old_label="", new_label="other", who="ben")
+    pages[0].button(key=next(one.key for one in pages[0].button if (one.key or "").startswith("undo-"))).click().run()
+    assert any("no longer counted" in error.value.replace("\\", "") for error in pages[0].error)
+    assert corrections.last_corrections(shelf, NAME)[0].new_label == "other"
+
+
+def test_a_damaged_file_stops_no_skip(shelf: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence, never an error of the program."""
+    monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(shelf.models_dir))
+    page = AppTest.from_function(_review, default_timeout=60)
+    page.query_params["model"] = f"{NAME}@1"
+    page.run()
+    (shelf.models_dir / "decisions.sqlite").write_bytes(b"no database at all, but long enough to be looked at" * 40)
+    page.button(key=next(one.key for one in page.button if (one.key or "").startswith("skip-"))).click().run()
+    assert not page.exception
+    assert any("decisions cannot be read or kept" in error.value.replace("\\", "") for error in page.error)
 
 
 def test_a_decision_that_cannot_be_kept_stays_to_be_made(shelf: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,8 +79,10 @@ def test_documents_that_wait_get_answers(shelf: Settings, model: Predictor) -> N
     known = model.documents_[0]
     sent = [Document("n1", "Where is my parcel?"), Document("n2", "Where is my parcel?"), known, Document("n3", "  ")]
     assert corrections.send_to_review(shelf, NAME, sent, source="inbox") == 2
+    corrections.send_to_review(shelf, NAME, [model.documents_[9], model.documents_[4]], source="audit")
     items = queue(shelf, model, "sent")
-    assert {item.text for item in items} == {"Where is my parcel?", known.text}
+    trained = [model.documents_[row].text for row in (0, 9, 4)]
+    assert [item.text for item in items] == [*trained, "Where is my parcel?"]
     new = next(item for item in items if item.document == "n1")
     assert new.label == ""
     assert new.suggestion == model.classify([new.text])[0].label
@@ -108,7 +110,7 @@ def test_unknown_strategies_are_named(shelf: Settings, model: Predictor) -> None
         queue(shelf, model, "uncertian")
 
 
-@pytest.mark.parametrize(("label", "text"), [("  ", "a"), ("x" * 201, "a"), ("x", " ")])
+@pytest.mark.parametrize(("label", "text"), [("  ", "a"), ("x" * 10_001, "a"), ("x", " ")])
 def test_nothing_is_no_correction(shelf: Settings, label: str, text: str) -> None:
     """A blank label, an endless one, and a blank document are refused."""
     with pytest.raises(OptionError):
@@ -146,6 +148,33 @@ def test_retraining_learns_what_was_decided(shelf: Settings, model: Predictor) -
     again = workflows.retrain(NAME, shelf, promote=True)
     assert again.model.reference == workflows.show_model(NAME, shelf)[0].reference == "tickets@3"
     assert again.n_documents == report.n_documents
+
+
+def test_what_is_undone_after_training_is_unlearned(shelf: Settings, model: Predictor) -> None:
+    """Labels come back, documents that only a decision brought in leave, and retraining is offered until then."""
+    changed = model.documents_[0]
+    assert changed.label != "billing"
+    numbers = [decide(shelf, changed.text, "billing", changed.label or ""), decide(shelf, "A new one.", "billing")]
+    decide(shelf, model.documents_[1].text, model.documents_[1].label or "", model.documents_[1].label or "")
+    workflows.retrain(NAME, shelf, promote=True)
+    for number in numbers:
+        assert corrections.undo_correction(shelf, number)
+        assert not corrections.undo_correction(shelf, number)
+    assert corrections.review_counts(shelf, NAME).n_untrained == 2
+    workflows.retrain(NAME, shelf, promote=True)
+    labels = {document.text: document.label for document in workflows.open_predictor(NAME, shelf).documents_}
+    assert labels[changed.text] == changed.label
+    assert "A new one." not in labels
+    assert corrections.review_counts(shelf, NAME).n_untrained == 0
+
+
+def test_a_deleted_version_has_learned_nothing(shelf: Settings) -> None:
+    """Its decisions wait for the next version."""
+    decide(shelf, "The lid of my grinder cracked.", "machine_fault")
+    report = workflows.retrain(NAME, shelf)
+    assert corrections.review_counts(shelf, NAME).n_untrained == 0
+    workflows.delete_model(report.model.reference, shelf)
+    assert corrections.review_counts(shelf, NAME).n_untrained == 1
 
 
 def test_a_new_label_is_learned_by_a_race(shelf: Settings) -> None:

@@ -58,6 +58,14 @@ _COUNTS = (
     "SELECT COUNT(*), COUNT(*) - COUNT(trained_in) FROM decisions"
     " WHERE model = :model AND replaced_by IS NULL AND undone_at IS NULL"
 )
+_TAKEN_BACK = (
+    "SELECT number, model, version, document, text, old_label, new_label, who, made_at, trained_in"
+    " FROM decisions AS gone WHERE model = :model AND undone_at IS NOT NULL AND trained_in IS NOT NULL"
+    " AND NOT EXISTS (SELECT 1 FROM decisions AS other WHERE other.model = gone.model AND other.digest = gone.digest"
+    " AND other.replaced_by IS NULL AND other.undone_at IS NULL) ORDER BY number"
+)
+_UNLEARN = "UPDATE decisions SET trained_in = NULL WHERE number = ?"
+_FORGET = "UPDATE decisions SET trained_in = NULL WHERE model = ? AND trained_in = ?"
 _IS_DECIDED = (
     "SELECT 1 FROM decisions"
     " WHERE model = :model AND digest = :digest AND replaced_by IS NULL AND undone_at IS NULL LIMIT 1"
@@ -181,8 +189,8 @@ class Feedback:
                 connection.execute(_REPLACE, (number, before[0]))
             return number
 
-    def undo(self, number: int) -> None:
-        """Let a decision no longer count, and the one that it replaced count again; twice is once.
+    def undo(self, number: int) -> bool:
+        """Let a decision no longer count, and the one that it replaced count again; tell whether it counted until now.
 
         Raises
         ------
@@ -190,17 +198,46 @@ class Feedback:
             When that cannot be kept.
         """
         with self._change() as connection:
-            if connection.execute(_UNDO, (_now(), number)).rowcount:
+            is_undone = bool(connection.execute(_UNDO, (_now(), number)).rowcount)
+            if is_undone:
                 connection.execute(_BRING_BACK, (number,))
+            return is_undone
 
     def standing(self, model: str, *, untrained: bool = False) -> list[Decision]:
         """Return the decisions that count about a model, the oldest first; or those no version has learned from."""
         return self._select(model=model, untrained=untrained, who=None, most=-1)[::-1]
 
     def counts(self, model: str) -> tuple[int, int]:
-        """Count the decisions that count about a model, and those of them that no version has learned from."""
+        """Count the decisions that count about a model, and what no version has learned: new ones, and undone ones."""
         found = self._rows(_COUNTS, {"model": model})
-        return (int(found[0][0]), int(found[0][1])) if found else (0, 0)
+        return (int(found[0][0]), int(found[0][1]) + len(self.taken_back(model))) if found else (0, 0)
+
+    def taken_back(self, model: str) -> list[Decision]:
+        """Return the decisions that were undone after a version had learned from them, the oldest first."""
+        return [Decision(*row) for row in self._rows(_TAKEN_BACK, {"model": model})]
+
+    def mark_unlearned(self, numbers: Iterable[int]) -> None:
+        """Note that a version has learned that undone decisions no longer count.
+
+        Raises
+        ------
+        StorageError
+            When that cannot be kept.
+        """
+        with self._change() as connection:
+            connection.executemany(_UNLEARN, [(number,) for number in numbers])
+
+    def forget_version(self, model: str, version: str) -> None:
+        """Note that the version that learned from some decisions is no more: the next one has to learn from them.
+
+        Raises
+        ------
+        StorageError
+            When that cannot be kept.
+        """
+        if self.path.exists():
+            with self._change() as connection:
+                connection.execute(_FORGET, (model, version))
 
     def is_decided(self, model: str, text: str) -> bool:
         """Tell whether a decision about a text counts."""

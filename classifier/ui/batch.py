@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from classifier.datamodels import STATUSES, ReviewPolicy, Settings
+from classifier.errors import counted
 from classifier.prediction.formats import FORMATS
 from classifier.ui import following, frame, markup, state, table_markup, widgets
 from classifier.workflows import batch_jobs
@@ -32,7 +33,7 @@ def batch() -> None:
             return
         job = following.find(jobs, job_id, "predict")
         if job is not None:
-            _follow(jobs, job)
+            _follow(settings, jobs, job)
 
 
 def _ask(settings: Settings, jobs: Jobs) -> None:
@@ -72,9 +73,9 @@ def _options(n_rows: int) -> dict[str, Any]:
     return {"tolerance": tolerance, "review": ReviewPolicy(min_confidence=confidence / 100)}
 
 
-def _follow(jobs: Jobs, job: Job) -> None:
+def _follow(settings: Settings, jobs: Jobs, job: Job) -> None:
     """Show a batch, and what came of it."""
-    st.html(markup.section(job.title))
+    st.html(markup.section(job.title, f"Answered by {batch_jobs.reference_of_model(job)}"))
     if not following.follow(jobs, job, state.follow_no_job) or job.result is None:
         return
     st.html(table_markup.batch_summary(job.result))
@@ -88,14 +89,14 @@ def _follow(jobs: Jobs, job: Job) -> None:
                 on_click="ignore",
             )
         st.button("Start another one", on_click=state.follow_no_job)
-    _rows(job)
+    _rows(settings, job)
     rejected = batch_jobs.rejected_rows(job)
     if rejected:
         st.html(markup.section("Rejected rows", f"{job.result['counts']['n_rejected']:,} rows could not be read"))
         st.dataframe(rejected, hide_index=True)
 
 
-def _rows(job: Job) -> None:
+def _rows(settings: Settings, job: Job) -> None:
     """Show answered rows, filtered."""
     counts = (job.result or {})["counts"]
     st.html(markup.section("Answers"))
@@ -114,6 +115,9 @@ def _rows(job: Job) -> None:
     )
     facts = batch_jobs.facts_of_model(job)
     widgets.answered_rows(found, {} if facts is None else markup.label_colors(facts), at_most=SHOWN_ROWS)
+    if found.rows and st.button(f"Send {counted(len(found.rows), 'shown row')} to review"):
+        n_new = batch_jobs.send_rows_to_review(settings, job, found)
+        st.toast(f"{counted(n_new, 'document')} sent to review: choose “Sent to review” there")
 
 
 def _pieces(given: UploadedFile) -> Any:

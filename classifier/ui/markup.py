@@ -240,6 +240,7 @@ def no_model(models_dir: Path) -> str:
         '<div class="dc steps"><h2>No model yet</h2><p class="lead">This page sorts documents into your own labels, '
         "with a confidence and the training documents they resemble. It needs a model first, trained from a "
         "file with a column of texts and a column of labels.</p>"
+        '<p><a class="action" href="train" target="_self">Train a model</a></p>'
         f'<p class="small" style="margin-top: 0.8rem">Models are looked for in <code>{escaped(models_dir.absolute())}'
         "</code> (set <code>CLASSIFIER_MODELS_DIR</code> for another folder).</p></div>"
     )

@@ -51,7 +51,7 @@ def _parts_of(opened: OpenModel) -> set[str]:
     if facts.get("metrics"):
         found |= {"Labels", "Confidence"} | (set() if opened.classifier.multi_label else {"Confusion"})
     if facts.get("review"):
-        found.add("Review")
+        found.add("Threshold")
     if facts.get("audit"):
         found.add("Audit")
     return found
@@ -124,7 +124,7 @@ PARTS: dict[str, Callable[[Inspected], None]] = {
     "Confusion": report_errors.confusion,
     "Labels": report_errors.labels,
     "Confidence": _confidence,
-    "Review": _review,
+    "Threshold": _review,
     "Audit": _audit,
     "Model": _model,
 }

@@ -8,11 +8,13 @@ import streamlit as st
 
 from classifier import workflows
 from classifier.datamodels import Settings
+from classifier.errors import counted
 from classifier.storage.registry import ModelVersion
 from classifier.ui import following, frame, markup, review_markup, review_widgets, state
 from classifier.ui.review_session import ReviewSession
 from classifier.ui.state import OpenModel
 from classifier.workflows import corrections
+from classifier.workflows.corrections import ReviewCounts
 from classifier.workflows.jobs import Job, Jobs
 
 TITLE = "Review"
@@ -85,8 +87,8 @@ def _work(settings: Settings, model: ModelVersion, opened: OpenModel, strategy: 
         place.html(
             review_markup.render_counts(len(session.items), session.n_done, session.n_skipped, counts.n_untrained)
         )
-        if counts.n_untrained:
-            _offer_retraining(settings, model, counts.n_untrained)
+        if counts.n_decided or counts.n_untrained:
+            _offer_retraining(settings, model, counts)
         review_widgets.last_decisions(settings, model, opened, session)
 
 
@@ -99,20 +101,23 @@ def _session(settings: Settings, model: ModelVersion, opened: OpenModel, strateg
     )
     if session is None or session.subject != subject:
         with st.spinner("Looking for documents …"):
-            session = ReviewSession(subject, find())
-        session.refill(session.queue)
-        memory["session"] = session
+            begun = ReviewSession(subject, find())
+        if session is not None and session.subject[0] == opened.key:
+            begun.follow(session)
+        begun.refill(begun.queue)
+        memory["session"] = session = begun
     elif session.wants_more:
         session.refill(find())
     return session
 
 
-def _offer_retraining(settings: Settings, model: ModelVersion, n_untrained: int) -> None:
+def _offer_retraining(settings: Settings, model: ModelVersion, counts: ReviewCounts) -> None:
     """Let the model learn from what was decided, as a job."""
     st.html(
         markup.section("Learn from it", "A new version is trained and shown beside this one; nothing changes before.")
     )
-    words = f"Retrain with {n_untrained:,} new correction{'s' if n_untrained != 1 else ''}"
+    new = counted(counts.n_untrained, "new correction")
+    words = f"Retrain with {new}" if counts.n_untrained else f"Retrain again with all {counts.n_decided:,} corrections"
     if st.button(words, key="retrain"):
         jobs = Jobs(settings)
         arguments = [model.name, "--json", "--models-dir", str(settings.models_dir.absolute())]

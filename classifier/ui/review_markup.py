@@ -19,6 +19,7 @@ CSS = """
 .dc.decision { display: grid; grid-template-columns: minmax(12rem, 24rem) 1fr; gap: 0.1rem 1.5rem;
                align-items: baseline; }
 .dc.decision .chips, .dc.review .labels .chips { display: inline-flex; }
+@media (max-width: 640px) { .dc.decision { grid-template-columns: 1fr; } }
 .st-key-review-labels button { padding: 0.15rem 0.7rem; min-height: 2rem; }
 .dc.review .labels dt { color: var(--muted); font-size: 0.9rem; }
 </style>

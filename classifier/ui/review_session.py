@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from classifier.storage.feedback import text_digest
 from classifier.workflows.reviewing import ReviewItem, ReviewQueue
 
-MOST_NUMBERED = 9
+MOST_NUMBERED = 10
 
 
 @dataclass(slots=True)
@@ -17,7 +17,7 @@ class ReviewSession:
 
     Attributes
     ----------
-    subject : hashable
+    subject : tuple
         Model and strategy; another subject begins another way.
     queue : ReviewQueue
         As it was found.
@@ -31,6 +31,8 @@ class ReviewSession:
         Digests of the texts that were skipped: they do not come again.
     history : list of (int, ReviewItem)
         Number and document of each decision of this visitor, the last one last.
+    again : set of bytes
+        Digests of the texts that the visitor came back to: their decisions may be replaced.
     problem : str
         Why the last decision could not be kept; empty where it was.
     turn : int
@@ -38,7 +40,7 @@ class ReviewSession:
         of the keyboard and Enter accepts again.
     """
 
-    subject: Hashable
+    subject: tuple[Hashable, str]
     queue: ReviewQueue
     items: list[ReviewItem] = field(default_factory=list)
     chosen: str = ""
@@ -46,8 +48,14 @@ class ReviewSession:
     n_skipped: int = 0
     skipped: set[bytes] = field(default_factory=set)
     history: list[tuple[int, ReviewItem]] = field(default_factory=list)
+    again: set[bytes] = field(default_factory=set)
     problem: str = ""
     turn: int = 0
+
+    def follow(self, before: ReviewSession) -> None:
+        """Go on counting where another queue of the same model was left."""
+        self.n_done, self.n_skipped = before.n_done, before.n_skipped
+        self.skipped, self.history = before.skipped, before.history
 
     def refill(self, queue: ReviewQueue) -> None:
         """Take a fresh queue, without what was skipped."""
@@ -94,10 +102,15 @@ class ReviewSession:
         if self._drop(item):
             self.n_skipped += 1
 
+    def is_again(self, item: ReviewItem) -> bool:
+        """Tell whether a visitor came back to a document that is decided."""
+        return text_digest(item.text) in self.again
+
     def bring_back(self, item: ReviewItem) -> None:
         """Decide about a document again, now."""
         self._drop(item)
         self.items.insert(0, item)
+        self.again.add(text_digest(item.text))
         self.turn += 1
         self._pre_fill()
 
@@ -121,14 +134,20 @@ class ReviewSession:
 
 
 def numbered_labels(item: ReviewItem, labels: Sequence[str]) -> list[str]:
-    """Return the labels that have a number key: the suggestion, the given label, the probable ones, then the others.
+    """Return the labels that have a number key: all in their order where there are keys enough.
+
+    Otherwise the suggestion, the given label, the probable ones, then the others.
 
     Examples
     --------
     >>> item = ReviewItem("1", "t", "b", "c", 0.5, (("c", 0.5), ("d", 0.2)), None, "", "")
     >>> numbered_labels(item, ["a", "b", "c", "d"])
+    ['a', 'b', 'c', 'd']
+    >>> numbered_labels(item, [*"abcd", *map(str, range(20))])[:4]
     ['c', 'b', 'd', 'a']
     """
+    if len(labels) <= MOST_NUMBERED:
+        return list(labels)
     probable = [label for label, _ in item.ranking]
     wanted = [item.suggestion, item.label, *probable, *labels]
     known = dict.fromkeys(label for label in wanted if label)

@@ -63,11 +63,12 @@ def _one(opened: OpenModel, session: ReviewSession, item: ReviewItem, key: str) 
             st.button(
                 markup.unformatted(label) + (" · suggested" if label == item.suggestion else ""),
                 key=f"label-{number}-{key}-{session.turn}",
-                shortcut=str(number),
+                shortcut=str(number % 10),
                 type="primary" if label == session.chosen else "secondary",
                 on_click=session.choose,
                 args=(label,),
             )
+    st.caption("A number chooses, Enter accepts, Space skips, U takes the last decision back.")
     others = sorted({*opened.colors} - set(numbered))
     st.selectbox(
         OTHER,
@@ -101,6 +102,10 @@ def _several(opened: OpenModel, session: ReviewSession, key: str) -> None:
 def _accept(settings: Settings, model: ModelVersion, session: ReviewSession, item: ReviewItem) -> None:
     """Keep a decision, and go on; where it cannot be kept, say why and stay."""
     try:
+        if not session.is_again(item) and corrections.is_decided(settings, model.name, item.text):
+            session.problem = "Somebody else decided about this document meanwhile; see the last decisions."
+            session.pass_over(partial(corrections.is_decided, settings, model.name))
+            return
         number = corrections.correct(
             settings,
             model.name,
@@ -116,23 +121,31 @@ def _accept(settings: Settings, model: ModelVersion, session: ReviewSession, ite
         return
     session.problem = ""
     session.done(item, number)
-    session.pass_over(partial(corrections.is_decided, settings, model.name))
+    _pass_over(settings, model, session)
 
 
 def _skip(settings: Settings, model: ModelVersion, session: ReviewSession, item: ReviewItem) -> None:
     """Go on without a decision."""
     session.skip(item)
-    session.pass_over(partial(corrections.is_decided, settings, model.name))
+    _pass_over(settings, model, session)
+
+
+def _pass_over(settings: Settings, model: ModelVersion, session: ReviewSession) -> None:
+    """Leave out what others have decided meanwhile; where that cannot be known, say why."""
+    try:
+        session.pass_over(partial(corrections.is_decided, settings, model.name))
+    except ClassifierError as error:
+        session.problem = str(error)
 
 
 def _undo(settings: Settings, session: ReviewSession) -> None:
     """Take the last decision back; where that cannot be kept, say why."""
     try:
-        if session.history:
-            corrections.undo_correction(settings, session.history[-1][0])
+        was_there = not session.history or corrections.undo_correction(settings, session.history[-1][0])
     except ClassifierError as error:
         session.problem = str(error)
         return
+    session.problem = "" if was_there else "That decision no longer counted: somebody changed it meanwhile."
     session.undo()
 
 
@@ -186,6 +199,7 @@ def new_version(settings: Settings, result: Mapping[str, Any]) -> None:
     reference = str(result["model"])
     model, facts = workflows.show_model(reference, settings)
     st.html(review_markup.render_retraining(result))
+    is_better = False
     if facts["metrics"] is not None:
         with st.spinner("Comparing both versions on the same documents …"):
             compared = state.remembered(
@@ -194,9 +208,12 @@ def new_version(settings: Settings, result: Mapping[str, Any]) -> None:
                 lambda: workflows.compare_versions(str(result["before"]), reference, settings),
             )
         render_comparison(compared, markup.label_colors(facts))
+        is_better = compared.scores.is_shown and compared.scores.difference > 0
     if model.promoted:
-        st.success(f"{markup.unformatted(model.name)} means {markup.unformatted(reference)} now.")
-    elif st.button(f"Promote {markup.unformatted(reference)}", type="primary"):
+        st.success(
+            f"{markup.unformatted(model.name)} means {markup.unformatted(reference)} now. The page Models goes back."
+        )
+    elif st.button(f"Promote {markup.unformatted(reference)}", type="primary" if is_better else "secondary"):
         workflows.promote_model(reference, settings)
         state.keep_model(reference)
         st.rerun()

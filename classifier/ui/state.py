@@ -166,6 +166,11 @@ def set_model(reference: str) -> None:
     st.session_state[MODEL_KEY] = reference
 
 
+def linked_model() -> str | None:
+    """Return the model that the address names, if any."""
+    return st.query_params.get(MODEL_PARAMETER)
+
+
 def keep_model(reference: str) -> None:
     """Remember the chosen model for the next page, and name it in the address."""
     st.session_state[_MODEL] = reference

@@ -64,6 +64,8 @@ CSS = """
 .dc.model dd { font-variant-numeric: tabular-nums; }
 .dc.model .private { margin-top: 1.25rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 .dc.steps { max-width: 44rem; }
+.dc a.action { display: inline-block; margin-top: 1rem; padding: 0.5rem 1rem; border-radius: 0.6rem; font-weight: 600;
+               background: #3b6fd4; color: white; text-decoration: none; }
 .dc.quoted, .dc .quoted { border-left: 3px solid var(--line); padding-left: 0.8rem; }
 .dc .quoted { margin-top: 0.4rem; max-width: 60rem; }
 .dc.preview { display: grid; gap: 0.3rem; }

@@ -55,16 +55,19 @@ def first_screen(models_dir: Path) -> None:
     """Say what to do where there is no model yet."""
     with st.container(width=FIRST_SCREEN_PIXELS):
         st.html(markup.no_model(models_dir))
-        st.html(markup.section("Train one on the sample data"))
+        st.html(markup.section("Or on the command line, on the sample data"))
         st.code(TRAIN_COMMAND, language="bash")
         st.html(markup.section("Or let make do everything: train, measure, predict, serve"))
         st.code("make run", language="bash")
-        st.button("Look again", type="primary")
+        st.button("Look again")
 
 
 def pick_model(models: Sequence[ModelVersion]) -> ModelVersion:
     """Choose a model; the first promoted one to begin with."""
     named = {model.reference: model for model in models}
+    gone = state.linked_model()
+    if gone is not None and gone not in named:
+        st.html(markup.note(f"There is no model {gone} any more"))
     promoted = next((model.reference for model in models if model.promoted), models[0].reference)
     state.set_model(state.chosen_model(list(named), promoted))
     chosen = st.selectbox(

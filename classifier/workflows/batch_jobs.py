@@ -5,19 +5,21 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 
-from classifier.datamodels import ReviewPolicy
+from classifier.datamodels import Document, ReviewPolicy, Settings
 from classifier.errors import ColumnError, FileProblemError, StorageError, listing
 from classifier.prediction.batch import ADDED_COLUMNS
 from classifier.prediction.formats import open_format, unescape_formula
+from classifier.prediction.sinks import one_sentence
 from classifier.reading.columns import Choice, choose_columns
 from classifier.reading.documents import READERS, open_table
-from classifier.reading.table import Row
+from classifier.reading.table import Row, Table
 from classifier.storage.registry import ModelVersion
+from classifier.workflows.corrections import send_to_review
 from classifier.workflows.jobs import Job, Jobs
 from classifier.workflows.labelled import rejected_path
 
@@ -26,6 +28,7 @@ SUFFIXES = tuple(
 )
 OUTPUT_FILE = "answers.csv"
 PREVIEW_ROWS = 5
+_TEXT_OPTION = "--text-column="
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -82,7 +85,7 @@ def keep_upload(jobs: Jobs, name: str, content: Iterable[bytes]) -> Upload:
     suffix = table_suffix(name)
     folder = jobs.new_folder()
     path = folder / f"input{suffix}"
-    with path.open("wb") as stream:
+    with one_sentence(str(path)), path.open("wb") as stream:
         for piece in content:
             stream.write(piece)
     try:
@@ -149,8 +152,12 @@ def start_batch(
     tolerance : float or None
         Let the words alone answer where they are clear, with at most this share of other answers; None for exact ones.
     """
+    taken = [column for column, _ in ADDED_COLUMNS if column in upload.columns]
+    if taken:
+        problem = f"it already has {listing(taken)}, which the answers are written to"
+        raise FileProblemError(upload.name, problem, "rename that column")
     arguments = [str(model.absolute()), str(upload.path), "-o", str(upload.folder / OUTPUT_FILE), "--json"]
-    arguments += [f"--text-column={text_column}"]
+    arguments += [f"{_TEXT_OPTION}{text_column}"]
     arguments += ["--fast", f"--tolerance={tolerance}"] if tolerance is not None else []
     for option, value in (
         ("target-accuracy", review.target_accuracy),
@@ -171,10 +178,13 @@ class AnsweredRows:
         Those of the upload, then the added ones.
     rows : list of tuple of str
         Their cells.
+    numbers : list of int
+        Which rows of the answers they are, from 1.
     """
 
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    numbers: list[int]
 
     def column(self, name: str) -> list[str]:
         """Return the cells of an added column."""
@@ -202,19 +212,20 @@ def answered_rows(
     limit : int
         How many at most.
     """
-    table = open_table(job.folder / OUTPUT_FILE)
+    table = _answers(job)
     asked = contains.casefold()
     names = [name for name, _ in ADDED_COLUMNS]
     label_at, _, status_at = (len(table.columns) - 1 - table.columns[::-1].index(name) for name in names)
     cells = (_unescaped(row).cells for row in table.rows() if isinstance(row, Row))
     found = (
-        row
-        for row in cells
+        (number, row)
+        for number, row in enumerate(cells, start=1)
         if (label is None or row[label_at] == label)
         and (status is None or row[status_at] == status)
         and (not asked or any(asked in cell.casefold() for cell in row))
     )
-    return AnsweredRows(table.columns, list(islice(found, limit)))
+    kept = list(islice(found, limit))
+    return AnsweredRows(table.columns, [row for _, row in kept], [number for number, _ in kept])
 
 
 def facts_of_model(job: Job) -> dict[str, Any] | None:
@@ -251,7 +262,7 @@ def download_file(job: Job, output_format: str) -> Path:
     target = job.folder / f"answers.{output_format}"
     if not target.exists():
         parts, whole = job.folder / f".{target.name}.parts", job.folder / f".{target.name}"
-        table = open_table(answers)
+        table = _answers(job)
         rows = open_format(output_format, target, table, ())
         with parts.open("wb") as stream:
             stream.write(rows.begin())
@@ -276,6 +287,30 @@ def download_name(name: str, output_format: str) -> str:
     suffix = next((one for one in sorted(SUFFIXES, key=len, reverse=True) if file.lower().endswith(one)), "")
     stem = _UNSAFE.sub("-", file.removesuffix(file[len(file) - len(suffix) :])).strip("-.")[:80]
     return f"{stem or 'answers'}.predicted.{output_format}"
+
+
+def reference_of_model(job: Job) -> str:
+    """Return which model answers a batch, as ``NAME@VERSION``."""
+    folder = Path(job.arguments[0])
+    return f"{folder.parent.name}@{folder.name}"
+
+
+def send_rows_to_review(settings: Settings, job: Job, found: AnsweredRows) -> int:
+    """Let rows of a finished batch wait for a decision about its model; return how many did not wait yet."""
+    columns = list(found.columns[: -len(ADDED_COLUMNS)])
+    text_at = columns.index(next(one for one in job.arguments if one.startswith(_TEXT_OPTION))[len(_TEXT_OPTION) :])
+    name = Path(job.arguments[0]).parent.name
+    documents = (
+        Document(f"{PurePath(job.title).name}, row {number}", row[text_at])
+        for number, row in zip(found.numbers, found.rows, strict=True)
+    )
+    return send_to_review(settings, name, documents, source=f"batch {PurePath(job.title).name}")
+
+
+def _answers(job: Job) -> Table:
+    """Open the answers of a finished batch, with the column names of its input."""
+    table = open_table(job.folder / OUTPUT_FILE)
+    return replace(table, columns=tuple(map(unescape_formula, table.columns)))
 
 
 def _unescaped(row: Row) -> Row:

@@ -15,7 +15,7 @@ from classifier.storage.registry import Registry
 from classifier.workflows.labelled import read_labelled
 from classifier.workflows.opening import open_predictor
 
-LONGEST_LABEL = 200
+LONGEST_LABEL = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +155,9 @@ def correct_from_file(
     )
 
 
-def undo_correction(settings: Settings, number: int) -> None:
-    """Let a decision no longer count; the one before it counts again."""
-    feedback_of(settings).undo(number)
+def undo_correction(settings: Settings, number: int) -> bool:
+    """Let a decision no longer count; the one before it counts again. Tell whether it counted until now."""
+    return feedback_of(settings).undo(number)
 
 
 def last_corrections(settings: Settings, name: str, n: int = 10, *, who: str | None = None) -> list[Decision]:

@@ -85,7 +85,7 @@ def answer_files(
     files : sequence of GivenFile
         At most `MOST_FILES`.
     report : callable or None
-        Called with the number of files read and the number of all files, after each.
+        Called with the number of files answered and the number of all files, after each.
 
     Returns
     -------
@@ -98,21 +98,17 @@ def answer_files(
         When there are too many.
     """
     require_few(len(files))
-    found: list[ParsedFile | FileProblemError] = []
-    for outcome in read_in_turn([partial(_read, file) for file in files]):
-        found.append(outcome)
-        if report is not None:
-            report(len(found), len(files))
-    texts = [outcome.text for outcome in found if isinstance(outcome, ParsedFile)]
-    predictions = iter(model.classify(texts)) if texts else iter(())
     answers = []
-    for row, (file, outcome) in enumerate(zip(files, found, strict=True), start=1):
+    outcomes = read_in_turn([partial(_read, file) for file in files])
+    for row, (file, outcome) in enumerate(zip(files, outcomes, strict=True), start=1):
         if isinstance(outcome, ParsedFile):
             document = Document(file.name, outcome.text, row=row)
-            answers.append(FileAnswer(document, outcome.notes, next(predictions)))
+            answers.append(FileAnswer(document, outcome.notes, model.classify([outcome.text])[0]))
         else:
             document = Document(file.name, "", row=row)
             answers.append(FileAnswer(document, problem=outcome.problem, remedy=outcome.remedy))
+        if report is not None:
+            report(row, len(files))
     return answers
 
 

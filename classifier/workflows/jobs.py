@@ -23,6 +23,7 @@ from classifier.datamodels import Settings
 from classifier.errors import OutputError, UnknownJobError
 from classifier.files import write_whole
 from classifier.prediction.locks import lock_file
+from classifier.prediction.sinks import one_sentence
 
 FOLDER = ".jobs"
 RESULT_FILE, LOG_FILE = "result.json", "log.txt"
@@ -137,13 +138,13 @@ class Job:
 
     def resume(self) -> None:
         """Run the command again; a batch goes on behind its last finished block."""
-        if self.state in RESUMABLE:
+        if self.state in RESUMABLE and (self.folder / _JOB_FILE).exists():
             _launch(self.folder)
 
     def delete(self) -> None:
         """Remove it with everything that belongs to it; not while it is under way."""
         if self.state not in UNDER_WAY:
-            shutil.rmtree(self.folder)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Jobs:
@@ -162,7 +163,8 @@ class Jobs:
         """Make an empty folder for the files of a new job, and remove those that no job was started with for a day."""
         self._remove_abandoned()
         folder = self._folder / secrets.token_urlsafe(12)
-        folder.mkdir(parents=True)
+        with one_sentence(str(self._folder)):
+            folder.mkdir(parents=True)
         return folder
 
     def _remove_abandoned(self) -> None:
@@ -189,8 +191,9 @@ class Jobs:
         """
         created = datetime.now(UTC).isoformat(timespec="seconds")
         values = {"kind": kind, "title": title, "arguments": list(arguments), "created": created}
-        write_whole(folder / _JOB_FILE, json.dumps(values, ensure_ascii=False).encode())
-        _launch(folder)
+        with one_sentence(str(folder)):
+            write_whole(folder / _JOB_FILE, json.dumps(values, ensure_ascii=False).encode())
+            _launch(folder)
         return self.find(folder.name)
 
     def find(self, job_id: str) -> Job:

@@ -9,6 +9,7 @@ from typing import Any
 from classifier.datamodels import MULTI_LABEL, Settings
 from classifier.errors import BundleRefusedError, RegistryError, counted, excerpt
 from classifier.storage.bundle import read_card
+from classifier.storage.feedback import FILE_NAME, Feedback
 from classifier.storage.registry import ModelVersion, Registry
 
 
@@ -140,7 +141,9 @@ def delete_model(reference: str, settings: Settings) -> None:
     StorageError
         When it is unknown, is the promoted one of several, or no version is given.
     """
-    Registry(settings.models_dir).delete(*_name_and_version(reference))
+    name, chosen = _name_and_version(reference)
+    Registry(settings.models_dir).delete(name, chosen)
+    Feedback(settings.models_dir / FILE_NAME).forget_version(name, chosen)
 
 
 def _name_and_version(reference: str) -> tuple[str, str]:

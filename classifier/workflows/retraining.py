@@ -108,18 +108,20 @@ def retrain(name: str, settings: Settings, *, promote: bool = False, progress: b
     """
     started = time.perf_counter()
     registry = Registry(settings.models_dir)
-    base = registry.find(name)
-    decisions = feedback_of(settings).standing(base.name)
-    if not decisions:
+    base, feedback = registry.find(name), feedback_of(settings)
+    decisions, taken_back = feedback.standing(base.name), feedback.taken_back(base.name)
+    if not decisions and not taken_back:
         problem = f"There are no corrections of {base.name!r}"
         raise TrainingDataError(problem, "correct documents on the page, or with classifier correct")
     old = DocumentClassifier.load(base.folder, settings.encoder)
     known = [] if is_labels_only(old.facts_) else old.documents_
+    known = without_decisions(known, taken_back, multi_label=old.multi_label)
     applied = apply_decisions(known, decisions, multi_label=old.multi_label)
     choices = _kept_choices(old, applied)
     model = _fit(old, applied.documents, choices, base, settings, n_decisions=len(decisions), progress=progress)
     stored = registry.add(base.name, model.save, promote=promote)
-    feedback_of(settings).mark_trained([decision.number for decision in decisions], stored.version)
+    feedback.mark_trained([decision.number for decision in decisions], stored.version)
+    feedback.mark_unlearned([decision.number for decision in taken_back])
     return RetrainingReport(
         model=stored,
         before=base.reference,
@@ -134,6 +136,25 @@ def retrain(name: str, settings: Settings, *, promote: bool = False, progress: b
         warnings=model.warnings_,
         seconds=time.perf_counter() - started,
     )
+
+
+def without_decisions(
+    documents: Sequence[Document], taken_back: Sequence[Decision], *, multi_label: bool
+) -> list[Document]:
+    """Give documents back the labels that they had before decisions which were undone since.
+
+    Documents that only such a decision brought in are left out; those with yet another label stay as they are.
+    """
+    undone = {text_digest(one.text): one for one in taken_back}
+    kept = []
+    for document in documents:
+        decision = undone.get(text_digest(document.text))
+        label = None if decision is None else decision.new_label
+        if decision is None or document.label != (join_labels(label or "") if multi_label else label):
+            kept.append(document)
+        elif decision.old_label:
+            kept.append(replace(document, label=decision.old_label))
+    return kept
 
 
 def apply_decisions(documents: Sequence[Document], decisions: Sequence[Decision], *, multi_label: bool) -> Applied:

@@ -127,7 +127,7 @@ class _Pool:
     candidates: Candidates
     names: Sequence[str]
     rows: Ints
-    sent_rows: set[int]
+    sent_rows: list[int]
     waiting: Sequence[Waiting]
     rankings: Sequence[tuple[tuple[str, float], ...]]
 
@@ -136,7 +136,7 @@ class _Pool:
         """Collect what is known of each document."""
         place = _rows_by_text(model) if any(one.label for one in waiting) else {}
         others = [one for one in waiting if text_digest(one.text) not in place]
-        sent = {place[text_digest(one.text)] for one in waiting if text_digest(one.text) in place}
+        sent = list(dict.fromkeys(place[text_digest(one.text)] for one in waiting if text_digest(one.text) in place))
         rows = _rows_in_doubt(model, sent)
         codes = _Codes()
         trained = _trained_candidates(model, rows, codes)
@@ -145,10 +145,11 @@ class _Pool:
         return cls(model, joined, codes.names, rows, sent, others, rankings)
 
     def sent(self) -> Ints:
-        """Return the positions of what was sent to review, the training documents first."""
-        is_sent = np.isin(self.rows, list(self.sent_rows))
+        """Return the positions of what was sent to review in that order, the training documents first."""
+        place = {row: position for position, row in enumerate(self.rows.tolist())}
+        known = [place[row] for row in self.sent_rows]
         waiting = np.arange(len(self.rows), len(self.rows) + len(self.waiting))
-        return np.concatenate([np.flatnonzero(is_sent), waiting])
+        return np.concatenate([np.array(known, dtype=np.intp), waiting])
 
     def items(self, order: Ints) -> Iterator[ReviewItem]:
         """Yield documents in an order, each read only when it is asked for."""
@@ -240,12 +241,12 @@ def _rows_by_text(model: Predictor) -> dict[bytes, int]:
     return {text_digest(document.text): row for row, document in enumerate(model.documents_)}
 
 
-def _rows_in_doubt(model: Predictor, sent: set[int]) -> Ints:
+def _rows_in_doubt(model: Predictor, sent: list[int]) -> Ints:
     """Return the training documents that may be worth a look: unsure, wrongly answered, audited, or sent to review."""
     held_out = model.held_out_
     is_doubtful = held_out.measured & ((held_out.correct == 0) | (held_out.confidence < SURE))
     is_doubtful[[issue.row for issue in model.issues_]] = True
-    is_doubtful[list(sent)] = True
+    is_doubtful[sent] = True
     return np.flatnonzero(is_doubtful)
 
 
