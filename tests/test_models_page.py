@@ -199,6 +199,20 @@ def test_a_damaged_version_does_not_hide_the_others(page: AppTest, tmp_path: Pat
     assert run(page).dataframe[0].value["state"].tolist() == ["damaged", "● promoted", "", "● promoted"]
 
 
+def test_a_damaged_version_can_be_deleted(page: AppTest, tmp_path: Path) -> None:
+    """Its card cannot be shown, which is said; everything else is there."""
+    (tmp_path / "models" / "hostile" / "2" / "manifest.json").write_text("{}")
+    page.sidebar.selectbox[0].set_value("hostile@2")
+    run(page)
+    assert any("refused" in error.value for error in page.error)
+    turn_to(page, "Delete")
+    page.checkbox[0].check()
+    run(page)
+    next(button for button in page.button if button.label == "Delete").click()
+    run(page)
+    assert not (tmp_path / "models" / "hostile" / "2").exists()
+
+
 def test_a_card_is_text_whatever_it_holds() -> None:
     """Nothing but headings, lists and tables means anything."""
     found = card.render_document(f"# {PAYLOAD}\n\n| a | b |\n|---|---|\n| {PAYLOAD} | \\|x |\n- {PAYLOAD}\n{PAYLOAD}")
@@ -240,7 +254,7 @@ def test_walk_from_a_file_to_a_promoted_model(
         expect(page.get_by_text("1 row without a label sent to the review")).to_be_visible()
         assert_nothing_ran(page)
         page.get_by_role("button", name="Promote hostile@3").click()
-        expect(page.get_by_text("hostile means this version")).to_be_visible()
+        expect(page.get_by_text("This version answers wherever hostile is asked for")).to_be_visible()
         assert workflows.show_model("hostile", Settings(stored))[0].version == "3"
         page.get_by_role("button", name="Choose it on all pages").click()
         page.get_by_role("link", name="Models").click()

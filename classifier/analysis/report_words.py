@@ -184,7 +184,9 @@ def audit_counts(facts: Facts) -> list[tuple[str, int]]:
         ("n_repeated", "repeats of an earlier document"),
         ("n_near_duplicates", "texts nearly equal to another"),
     )
-    return [(what, audit[name]) for name, what in names if name in audit]
+    counts = [(what, audit[name]) for name, what in names if name in audit]
+    n_doubtful = audit.get("n_issues", {}).get("doubtful")
+    return counts + ([("labels that another one is a little more probable than", n_doubtful)] if n_doubtful else [])
 
 
 def limit_sentences(facts: Facts) -> tuple[str, ...]:

@@ -63,7 +63,8 @@ def choose_model(settings: Settings) -> ModelVersion | None:
         return None
     with st.sidebar:
         chosen = widgets.pick_model(models)
-        st.html(markup.model_card(chosen.facts()))
+        with mistakes():
+            st.html(markup.model_card(chosen.facts()))
     return chosen
 
 

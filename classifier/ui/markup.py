@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from classifier.analysis.label_words import why_not_measured
 from classifier.datamodels import (
@@ -244,6 +245,14 @@ def no_model(models_dir: Path) -> str:
         f'<p class="small" style="margin-top: 0.8rem">Models are looked for in <code>{escaped(models_dir.absolute())}'
         "</code> (set <code>CLASSIFIER_MODELS_DIR</code> for another folder).</p></div>"
     )
+
+
+def next_steps(reference: str) -> str:
+    """Lead from a trained model to the pages that use it."""
+    where = quote(reference, safe="")
+    steps = (("./", "Classify with it"), ("report", "Read its report"), ("review", "Review its documents"))
+    links = "".join(f'<a href="{page}?model={where}" target="_self">{words}</a>' for page, words in steps)
+    return f'<div class="dc"><p class="facts">{links}</p></div>'
 
 
 def note(sentence: str) -> str:

@@ -45,11 +45,12 @@ def render_training(settings: Settings, job: Job, result: dict[str, Any]) -> Non
     st.html(summary(reference, result))
     with st.container(horizontal=True, vertical_alignment="center"):
         if chosen.promoted:
-            st.html(markup.note(f"{chosen.name} means this version"))
+            st.html(markup.note(f"This version answers wherever {chosen.name} is asked for"))
         elif st.button(markup.unformatted(f"Promote {reference}"), type="primary"):
             workflows.promote_model(reference, settings)
             st.rerun()
         st.button("Choose it on all pages", on_click=state.choose_model, args=(reference,))
+    st.html(markup.next_steps(reference))
     if not chosen.promoted:
         st.html(markup.note("The page Models compares it with the version that answers now; Report says more about it"))
     figures(result, facts, colors)
