@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
+from classifier.modeling.head import LinearHead
 from classifier.modeling.solvers import LOGISTIC, SQUARED_HINGE
 
 DENSE, LEXICAL, BOTH = "embedding", "words", "embedding and words"
@@ -24,6 +25,8 @@ class Choices:
         Kind of terms of the sparse half, of `KINDS`; empty where there was none.
     terms_c, terms_trained_with : float, str
         Inverse regularisation and loss of the sparse half.
+    start : LinearHead or None
+        Where the dense half of the new head begins, which saves time where it is near; held-out heads never do.
     """
 
     c: float
@@ -31,9 +34,10 @@ class Choices:
     terms: str = ""
     terms_c: float = 1.0
     terms_trained_with: str = SQUARED_HINGE
+    start: LinearHead | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Self | None:
+    def of(cls, facts: Mapping[str, Any], start: LinearHead | None = None) -> Self | None:
         """Take what a stored model's race chose; None where it had none.
 
         Raises
@@ -49,5 +53,5 @@ class Choices:
         words = next((one for one in reversed(race) if one["features"] in KINDS and one["trained_with"] in known), None)
         loss = dense["trained_with"] if dense["trained_with"] in known else LOGISTIC
         if words is None:
-            return cls(float(dense["c"]), loss)
-        return cls(float(dense["c"]), loss, words["features"], float(words["c"]), words["trained_with"])
+            return cls(float(dense["c"]), loss, start=start)
+        return cls(float(dense["c"]), loss, words["features"], float(words["c"]), words["trained_with"], start)

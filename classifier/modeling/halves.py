@@ -264,7 +264,7 @@ def training_jobs(task: Task, matrix: Any, dense: Half, terms: Terms) -> list[Jo
     """Return what trains the dense and the sparse half on all rows of a task."""
     fit = SPARSE_SOLVERS[terms.trained_with]
     return [
-        partial(task.solver(task.embeddings, loss=dense.trained_with), dense.c),
+        partial(task.solver(task.embeddings, loss=dense.trained_with, may_start=True), dense.c),
         partial(fit, matrix[:, : terms.n_columns], task.y, task.weights, terms.c, seed=task.seed),
     ]
 

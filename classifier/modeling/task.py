@@ -199,13 +199,23 @@ class Task:
             yield self.embeddings if self.refit is None else self.refit(self.folds != fold)
 
     def solver(
-        self, embeddings: Embeddings, rows: Mask | slice = slice(None), loss: str = LOGISTIC
+        self,
+        embeddings: Embeddings,
+        rows: Mask | slice = slice(None),
+        loss: str = LOGISTIC,
+        *,
+        may_start: bool = False,
     ) -> Callable[[float], Weights]:
-        """Return what fits the dense half to some rows at a given C."""
+        """Return what fits the dense half to some rows at a given C, from the head of before where it may."""
         data = embeddings[rows], self.y[rows], self.weights[rows]
         if self.is_huge and self.n_documents < FEW_PER_CLASS * self.n_classes:
             return partial(class_means, *data)
-        return LogisticPath(*data).fit if loss == LOGISTIC else partial(fit_dense_margins, *data)
+        if loss != LOGISTIC:
+            return partial(fit_dense_margins, *data)
+        path, start = LogisticPath(*data), self.choices.start if self.choices else None
+        if may_start and start is not None and start.coef.shape == (self.n_classes, embeddings.shape[1]):
+            path.begin_from(start)
+        return path.fit
 
     def factors(self, scores: Sequence[Scores], y: Ints) -> Floats:
         """Find how much each of several held-out scores should count in their sum."""

@@ -193,7 +193,7 @@ def _kept_choices(old: DocumentClassifier, applied: Applied) -> Choices | None:
     is_grown = applied.n_added > MOST_GROWN * len(old.documents_)
     if old.multi_label or is_grown or labels != {str(name) for name in old.classes_}:
         return None
-    return Choices.of(old.facts_)
+    return Choices.of(old.facts_, old.head_)
 
 
 def _fit(
