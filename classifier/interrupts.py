@@ -9,24 +9,32 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 FINALISER_SECONDS = 0.05
+TIDYING_SECONDS = 5.0
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[threading.Event]:
+def interruptible(leave: Callable[[], object] | None = None) -> Iterator[threading.Event]:
     """Let Ctrl+C and SIGTERM raise KeyboardInterrupt; in a finaliser, where Python would swallow it, a moment later.
 
-    What is given is set from then on: a library that is interrupted in its own code may raise something else.
+    What is given is set from then on: a library that is interrupted in its own code may raise something else. Where
+    tidying up takes longer than `TIDYING_SECONDS`, as where threads are deep in compiled code, `leave` is called by
+    another thread; it ends the process.
     """
     asked = threading.Event()
+    patience = threading.Timer(TIDYING_SECONDS, leave or (lambda: None))
+    patience.daemon = True
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        asked.set()
+        if not asked.is_set():
+            asked.set()
+            patience.start()
         _interrupt(number, frame)
 
     previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked
     finally:
+        patience.cancel()
         for number, handler in previous.items():
             signal.signal(number, handler)
 

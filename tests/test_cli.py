@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -434,6 +435,21 @@ def test_a_library_that_fails_when_interrupted_is_no_bug(
     with pytest.raises(SystemExit) as stopped:
         main()
     assert (stopped.value.code, capsys.readouterr().err) == (130, f"{STOPPED}\n")
+
+
+def test_tidying_up_does_not_take_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits too long after an interrupt leaves; who is done in time does not."""
+    monkeypatch.setattr("classifier.interrupts.TIDYING_SECONDS", 0.2)
+    left = threading.Event()
+    with contextlib.suppress(KeyboardInterrupt), interruptible(left.set):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            assert left.wait(10)
+    in_time = threading.Event()
+    with contextlib.suppress(KeyboardInterrupt), interruptible(in_time.set):
+        signal.raise_signal(signal.SIGINT)
+    assert not in_time.wait(0.5)
 
 
 def test_bugs_stay_visible(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def _options(
 def main() -> None:
     """Run the command line and exit with its code."""
     warnings.showwarning = _show_warning  # type: ignore[assignment] # the standard library types it too narrowly
-    with interruptible() as asked_to_stop:
+    with interruptible(_leave) as asked_to_stop:
         try:
             app()
         except BaseException as error:
@@ -106,6 +106,12 @@ def main() -> None:
             if not _was_told(error):
                 raise
             sys.exit(EXIT_MISTAKE)
+
+
+def _leave() -> None:
+    """End the process without waiting for anything; every output is safe from that, as from a power cut."""
+    os.write(sys.stderr.fileno(), f"{STOPPED}\n".encode())
+    os._exit(EXIT_INTERRUPTED)
 
 
 def _was_told(error: BaseException) -> bool:
