@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import seal
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from typer.testing import CliRunner, Result
 
 from classifier import DocumentClassifier, workflows
@@ -22,7 +20,6 @@ from classifier.storage.registry import Registry
 from classifier.workflows.reporting import ModelReport
 
 BUNDLES = Path(__file__).parent / "bundles"
-CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture(autouse=True)
@@ -175,17 +172,6 @@ def test_a_damaged_manifest_is_refused() -> None:
     path.write_text(path.read_text(encoding="utf-8").replace('"seed": 0', '"seed": 1'), encoding="utf-8")
     with pytest.raises(BundleRefusedError, match="was altered"):
         report()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start Chromium once."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.browser
