@@ -191,8 +191,6 @@ def test_documents_wait_until_somebody_decides(feedback: Feedback) -> None:
     assert (feedback.n_waiting("m"), feedback.n_waiting("other"), feedback.n_waiting("none")) == (2, 1, 0)
     feedback.undo(number)
     assert feedback.n_waiting("m") == 3
-    feedback.withdraw("m", source="the map")
-    assert (feedback.n_waiting("m"), feedback.n_waiting("other")) == (0, 1)
 
 
 def test_decisions_of_the_first_format_stay(feedback: Feedback) -> None:

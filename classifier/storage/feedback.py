@@ -47,7 +47,6 @@ _SEND = (
     "INSERT INTO waiting (model, digest, document, text, label, source, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (model, digest) DO NOTHING"
 )
-_WITHDRAW = "DELETE FROM waiting WHERE model = ? AND source = ?"
 _UNDECIDED = (
     " FROM waiting WHERE model = :model AND NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.model = waiting.model"
     " AND decisions.digest = waiting.digest AND replaced_by IS NULL AND undone_at IS NULL)"
@@ -274,17 +273,6 @@ class Feedback:
             )
             (after,) = connection.execute("SELECT COUNT(*) FROM waiting").fetchone()
         return int(after - before)
-
-    def withdraw(self, model: str, *, source: str) -> None:
-        """Let what one source sent no longer wait; decisions about it stay.
-
-        Raises
-        ------
-        StorageError
-            When that cannot be kept.
-        """
-        with self._change() as connection:
-            connection.execute(_WITHDRAW, (model, source))
 
     def waiting(self, model: str, *, limit: int | None = None) -> list[Waiting]:
         """Return the documents that wait for a decision about a model, the first sent first."""

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from functools import partial
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from classifier.datamodels import STATUSES, ReviewPolicy, Settings
 from classifier.errors import counted
 from classifier.prediction.formats import FORMATS
-from classifier.ui import following, frame, markup, state, table_markup, widgets
+from classifier.ui import following, frame, markup, state, table_markup, uploads, widgets
 from classifier.workflows import batch_jobs
 from classifier.workflows.jobs import Job, Jobs
 
 TITLE = "Batch"
 LEAD = "Answers for every row of a table. The work goes on without this page, and its address finds it again."
 SHOWN_ROWS = 500
-READ_BYTES = 1 << 20
 MIME = {"csv": "text/csv", "jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
 EXACT, FAST = "Exact", "Fast"
 
@@ -44,7 +41,9 @@ def _ask(settings: Settings, jobs: Jobs) -> None:
     given = st.file_uploader("A table: CSV, TSV, JSONL or Parquet, also .gz and .zst", type=list(batch_jobs.SUFFIXES))
     if given is None:
         return
-    upload = state.remembered(given.file_id, "upload", lambda: batch_jobs.keep_upload(jobs, given.name, _pieces(given)))
+    upload = state.remembered(
+        given.file_id, "upload", lambda: batch_jobs.keep_upload(jobs, given.name, uploads.pieces(given))
+    )
     widgets.notes(upload.notes)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -118,12 +117,6 @@ def _rows(settings: Settings, job: Job) -> None:
     if found.rows and st.button(f"Send {counted(len(found.rows), 'shown row')} to review"):
         n_new = batch_jobs.send_rows_to_review(settings, job, found)
         st.toast(f"{counted(n_new, 'document')} sent to review: choose “Sent to review” there")
-
-
-def _pieces(given: UploadedFile) -> Any:
-    """Give an upload piece by piece."""
-    stream = io.BytesIO(given.getbuffer())
-    return iter(partial(stream.read, READ_BYTES), b"")
 
 
 def _content(job: Job, output_format: str) -> bytes:

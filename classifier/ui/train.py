@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from functools import partial
-
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from classifier.datamodels import Settings
-from classifier.ui import following, frame, markup, state, trained, training, widgets
+from classifier.ui import following, frame, markup, state, trained, training, uploads, widgets
 from classifier.workflows import batch_jobs, train_jobs
 from classifier.workflows.jobs import Job, Jobs
 
 TITLE = "Train"
 LEAD = "Turn a file with a column of texts and a column of labels into a model. The file is looked at first."
-READ_BYTES = 1 << 20
 
 
 def train() -> None:
@@ -38,7 +32,9 @@ def _ask(settings: Settings, jobs: Jobs) -> None:
     )
     if given is None:
         return
-    upload = state.remembered(given.file_id, "upload", lambda: batch_jobs.keep_upload(jobs, given.name, _pieces(given)))
+    upload = state.remembered(
+        given.file_id, "upload", lambda: batch_jobs.keep_upload(jobs, given.name, uploads.pieces(given))
+    )
     widgets.notes(upload.notes)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -78,9 +74,3 @@ def _follow(settings: Settings, jobs: Jobs, job: Job) -> None:
     else:
         trained.render_training(settings, job, job.result)
     st.button("Train another one", on_click=state.follow_no_job)
-
-
-def _pieces(given: UploadedFile) -> Iterator[bytes]:
-    """Give an upload piece by piece."""
-    stream = io.BytesIO(given.getbuffer())
-    return iter(partial(stream.read, READ_BYTES), b"")

@@ -5,8 +5,10 @@ A visitor's file name is shown, never used as a path.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 TABLE_SUFFIX = ".csv"
 ROW_LIMIT = 2000
+READ_BYTES = 1 << 20
 ROWS_PER_STEP = 50
 
 
@@ -161,3 +164,9 @@ def _to_csv(table: Table, records: list[Record], predictions: list[Prediction]) 
     rows = open_format("csv", Path("answers.csv"), table, ADDED_COLUMNS)
     answers = zip(records, predictions, strict=True)
     return rows.begin() + rows.block((record.row, answer_cells(answer)) for record, answer in answers)
+
+
+def pieces(given: UploadedFile) -> Iterator[bytes]:
+    """Give an upload piece by piece."""
+    stream = io.BytesIO(given.getbuffer())
+    return iter(partial(stream.read, READ_BYTES), b"")
