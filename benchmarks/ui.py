@@ -4,9 +4,14 @@ Usage: python benchmarks/ui.py [--models FOLDER] [--predictions 500] [--people 2
 
 First paint is the time from going to the address until the first widget is there, in a browser with an empty cache. A
 prediction is timed from Ctrl+Enter until the answer to that very text is drawn, with the model warm; every text is new,
-so nothing is remembered. People are sessions of their own, each with a browser context of its own, who ask at once;
-each one's texts carry a word of theirs, and a session that shows anybody else's counts as mixed up. Memory is that of
-the server's process after every tenth of the predictions.
+so nothing is remembered. Memory is that of the server's process after every tenth of the predictions, after a first
+tenth that is not counted.
+
+People are sessions of their own, each with a connection of its own, that speak to the server as a browser does but draw
+nothing (see `tests/page_session.py`: twenty browsers on one machine take most of its processor for themselves). First
+all of them ask in the same moment, again and again; then each asks anew as soon as it was answered in full, and one
+more visitor sits before a real Chromium on the same machine. Each one's texts carry a word of theirs; a session that
+was sent anybody else's counts as mixed up.
 
 Without --models, the sample tickets are trained on first.
 """
@@ -14,6 +19,7 @@ Without --models, the sample tickets are trained on first.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import random
 import statistics
 import sys
@@ -21,12 +27,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from page_session import PageSession, page_session
 from serving import ROOT, Server, chromium, started
 
 from classifier import workflows
@@ -35,7 +43,8 @@ from classifier.datamodels import Settings
 WORDS = ("grinder", "kettle", "parcel", "refund", "invoice", "coffee", "account", "noise", "leak", "late", "broken")
 N_PAINTS = 7
 N_ALONE = 60
-N_EACH = 6
+N_TOGETHER = 10
+N_BESIDE = 30
 ANSWERED = """wanted => [...document.querySelectorAll('.dc.result')].some(one => one.textContent.includes(wanted))"""
 
 
@@ -50,10 +59,9 @@ def main() -> None:
         models = options.models or Path(folder) / "models"
         if options.models is None:
             workflows.train(ROOT / "data" / "support_tickets.csv", Settings(models), name="tickets")
-        with started(models, Path(folder) / "log.txt") as server:
-            with chromium() as browser:
-                measure_alone(browser, server, options.predictions)
-            measure_together(server, options.people)
+        with started(models, Path(folder) / "log.txt") as server, chromium() as browser:
+            measure_alone(browser, server, options.predictions)
+            measure_together(browser, server, options.people)
 
 
 def measure_alone(browser: Browser, server: Server, n_predictions: int) -> None:
@@ -71,47 +79,90 @@ def measure_alone(browser: Browser, server: Server, n_predictions: int) -> None:
         rng = random.Random(0)
         ask(page, rng, "warm")
         told("prediction, one visitor, s", [ask(page, rng, f"alone{number}") for number in range(N_ALONE)])
-        memory = [megabytes(server)]
-        for number in range(n_predictions):
+        tenth, memory = max(1, n_predictions // 10), []
+        for number in range(n_predictions + tenth):
             ask(page, rng, f"memory{number}")
-            if (number + 1) % max(1, n_predictions // 10) == 0:
+            if (number + 1) % tenth == 0:
                 memory.append(megabytes(server))
     print(f"memory of the server over {n_predictions} predictions, MB: " + " ".join(f"{one:.0f}" for one in memory))
 
 
-def measure_together(server: Server, n_people: int) -> None:
+def measure_together(browser: Browser, server: Server, n_people: int) -> None:
     """Measure what many people feel who ask at the same time."""
-    found: list[float] = []
-    errors, mixed = list[str](), list[str]()
-    everyone_is_in = threading.Barrier(n_people)
+    with browser.new_context() as context:
+        page = context.new_page()
+        visit(page, server)
+        ask(page, random.Random(0), "warm")
+        crowd = Crowd(server, n_people)
+        crowd.start()
+        crowd.asks_freely.wait()
+        rng = random.Random(0)
+        seen = [ask(page, rng, f"browser{turn}") for turn in range(N_BESIDE)]
+        crowd.is_over.set()
+        crowd.join()
+    told(f"prediction, {n_people} people in the same moment, s", crowd.together)
+    told(f"prediction, {n_people} people who never pause, s", crowd.freely)
+    told(f"prediction, in Chromium beside {n_people} who never pause, s", seen)
+    print(f"errors: {len(crowd.errors)}, sessions that were sent another's text: {len(crowd.mixed)}")
+    for one in [*crowd.errors, *crowd.mixed][:5]:
+        print(f"  {one}")
 
-    def one_person(number: int) -> None:
+
+class Crowd(threading.Thread):
+    """People who ask: first all at once, then each as soon as answered, until it is over.
+
+    Attributes
+    ----------
+    together, freely : list of float
+        Seconds until each answer.
+    errors, mixed : list of str
+        What went wrong; who was sent another's text.
+    asks_freely, is_over : threading.Event
+    """
+
+    def __init__(self, server: Server, n_people: int) -> None:
+        super().__init__()
+        self._address, self._n_people = server.address, n_people
+        self.together, self.freely = list[float](), list[float]()
+        self.errors, self.mixed = list[str](), list[str]()
+        self.asks_freely, self.is_over = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        """Ask, and look at what was sent to whom."""
         try:
-            with chromium() as browser, browser.new_context() as context:
-                page = context.new_page()
-                visit(page, server)
-                everyone_is_in.wait(timeout=600)
-                rng = random.Random(number)
-                for turn in range(N_EACH):
-                    found.append(ask(page, rng, f"person{number}turn{turn}"))
-                    shown = page.locator("body").inner_text()
-                    mixed.extend(
-                        f"{number} saw {other}"
-                        for other in range(n_people)
-                        if other != number and f"person{other}turn" in shown
-                    )
+            asyncio.run(self._ask())
         except Exception as error:  # noqa: BLE001 # whatever it is, it is counted
-            errors.append(f"{number}: {error}")
+            self.errors.append(f"{type(error).__name__}: {error}")
+        finally:
+            self.asks_freely.set()
 
-    threads = [threading.Thread(target=one_person, args=(number,)) for number in range(n_people)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    told(f"prediction, {n_people} people at once, s", found or [float("nan")])
-    print(f"errors: {len(errors)}, sessions that saw another's text: {len(mixed)}")
-    for one in [*errors, *mixed][:5]:
-        print(f"  {one.splitlines()[0]}")
+    async def _ask(self) -> None:
+        """Open a session for each person, and let them ask."""
+        async with AsyncExitStack() as stack:
+            people = [await stack.enter_async_context(page_session(self._address)) for _ in range(self._n_people)]
+            for turn in range(N_TOGETHER):
+                self.together += await asyncio.gather(
+                    *(self._one(person, number, turn) for number, person in enumerate(people))
+                )
+            self.asks_freely.set()
+            await asyncio.gather(*(self._freely(person, number) for number, person in enumerate(people)))
+        for number, person in enumerate(people):
+            self.errors += [f"person {number}: {problem}" for problem in person.problems]
+            others = (other for other in range(self._n_people) if other != number)
+            self.mixed += [
+                f"{number} saw {other}" for other in others if f"person{other}turn".encode() in person.received
+            ]
+
+    async def _one(self, person: PageSession, number: int, turn: int) -> float:
+        """Let one person ask about a new text."""
+        return await person.ask(*question(random.Random(f"{number} {turn}"), f"person{number}turn{turn}"))
+
+    async def _freely(self, person: PageSession, number: int) -> None:
+        """Let one person ask without a pause."""
+        turn = N_TOGETHER
+        while not self.is_over.is_set():
+            self.freely.append(await self._one(person, number, turn))
+            turn += 1
 
 
 def visit(page: Page, server: Server) -> float:
@@ -125,13 +176,19 @@ def visit(page: Page, server: Server) -> float:
 
 def ask(page: Page, rng: random.Random, word: str) -> float:
     """Ask about a new text; return the seconds until its answer is there."""
-    n_words = rng.randint(6, 20)
-    text = " ".join([word, *(rng.choice(WORDS) for _ in range(n_words))])
+    text, answered = question(rng, word)
     page.get_by_placeholder("Paste a text").fill(text)
     started_at = time.perf_counter()
     page.keyboard.press("Control+Enter")
-    page.wait_for_function(ANSWERED, arg=f"{n_words + 1} words, {len(text)} characters", polling=10)
+    page.wait_for_function(ANSWERED, arg=answered, polling=10)
     return time.perf_counter() - started_at
+
+
+def question(rng: random.Random, word: str) -> tuple[str, str]:
+    """Return a new text, and what the page says about its length."""
+    n_words = rng.randint(6, 20)
+    text = " ".join([word, *(rng.choice(WORDS) for _ in range(n_words))])
+    return text, f"{n_words + 1} words, {len(text)} characters"
 
 
 def told(what: str, seconds: Sequence[float]) -> None:

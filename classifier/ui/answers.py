@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from classifier.datamodels import STATUS_EMPTY, Prediction, Settings
 from classifier.modeling.explain import explain
-from classifier.ui import correcting, widgets
+from classifier.ui import correcting, state, widgets
 from classifier.ui.state import OpenModel, Question, remembered
 
 
@@ -58,7 +58,11 @@ def answer(opened: OpenModel, settings: Settings, asked: Asked, left: DeltaGener
         correcting.correction(opened, settings, found, question.text, document=asked.document)
         if widgets.wants_words(question.text):
             label = widgets.words_label(opened, found, question.text)
-            why = remembered(subject, (question, "why", label), lambda: explain(model, question.text, label=label, k=0))
+            why = remembered(
+                subject,
+                (question, "why", label),
+                lambda: state.after_the_others(lambda: explain(model, question.text, label=label, k=0)),
+            )
             widgets.words(why)
     with right:
         among, k = widgets.neighbor_filter(opened)

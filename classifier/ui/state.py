@@ -5,6 +5,8 @@ No other module touches ``st.session_state`` or a cache. What a visitor asks sta
 
 from __future__ import annotations
 
+import gc
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,13 +100,34 @@ def _open(name: str, version: str, folder: str, created: str) -> OpenModel:
     """Open one model; the cache keeps one entry for each set of arguments."""
     classifier = workflows.open_predictor(Path(folder), Settings.from_environment())
     classifier.loaded_embedder()
-    return OpenModel(
+    opened = OpenModel(
         reference=f"{name}@{version}",
         key=(folder, created),
         classifier=classifier,
         colors=label_colors(classifier.facts_),
         examples=tuple(choose_examples(classifier.documents_)),
     )
+    _spare_collections()
+    return opened
+
+
+def _spare_collections() -> None:
+    """Let garbage collection skip what is in memory now: Streamlit collects after each run, through all objects."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def after_the_others(compute: Callable[[], T]) -> T:
+    """Compute what takes longer than an answer when nobody else does, so that answers come first for everybody."""
+    with _one_at_a_time():
+        return compute()
+
+
+@st.cache_resource(show_spinner=False)
+def _one_at_a_time() -> threading.Lock:
+    """Return the lock of all visitors."""
+    return threading.Lock()
 
 
 def question() -> Question | None:
