@@ -10,6 +10,7 @@ import pytest
 from conftest import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from page_session import page_session, run_visits
 from playwright.sync_api import Browser, Page, expect
 from serving import PAYLOADS, WAIT_MILLISECONDS, assert_nothing_ran, choose_strategy, opened, outside, served
 from streamlit.testing.v1 import AppTest
@@ -17,6 +18,7 @@ from streamlit.testing.v1 import AppTest
 from classifier import DocumentClassifier, workflows
 from classifier.datamodels import Document, Settings
 from classifier.storage.registry import Registry
+from classifier.ui.markup import unformatted
 from classifier.ui.review_session import ReviewSession, numbered_labels
 from classifier.workflows import corrections
 from classifier.workflows.reviewing import ReviewItem, ReviewQueue
@@ -42,9 +44,25 @@ def test_a_document_is_decided_once() -> None:
     found = session("a", "b")
     first = found.current
     assert first is not None
-    for _ in range(10):
-        found.done(first, 1)
-    assert (found.n_done, found.current and found.current.text, len(found.history)) == (1, "b", 1)
+    for number in range(10):
+        found.done(first, number)
+    assert (found.n_done, found.current and found.current.text, found.history) == (1, "b", [(9, first)])
+
+
+def test_presses_say_for_which_screen_they_were_made() -> None:
+    """A label on the screen on which its document was accepted is for that document; two labels on one are in doubt."""
+    found = session("a", "b")
+    first, turn = found.items[0], found.turn
+    assert not found.was_accepted(first, turn)
+    found.choose("y")
+    assert not found.is_ambiguous(turn)
+    found.choose("z")
+    assert found.is_ambiguous(turn)
+    assert not found.is_ambiguous(found.turn)
+    found.done(first, 1, turn)
+    assert found.was_accepted(first, turn)
+    assert not found.was_accepted(first, turn + 1)
+    assert not found.was_accepted(found.items[0], turn)
 
 
 def test_undo_goes_back() -> None:
@@ -65,6 +83,7 @@ def test_the_suggestion_is_chosen_first_then_the_label() -> None:
     found = session("a", "b")
     assert found.chosen == "x"
     found.choose("y")
+    assert found.chosen == "y"
     found.skip(found.items[0])
     assert (found.chosen, found.n_skipped) == ("x", 1)
     found.bring_back(item("c", "old", ""))
@@ -198,6 +217,26 @@ def test_walk_by_keyboard(page: Page, requested: list[str], shelf: Settings) -> 
     expect(page.get_by_text("tickets means tickets@2 now.")).to_be_visible()
     assert workflows.show_model(NAME, shelf)[0].reference == "tickets@2"
     assert outside(requested) == set()
+
+
+async def decide_in_haste(address: str, shelf: Settings, n_documents: int) -> list[tuple[str, str]]:
+    """Choose by a number and accept while a run lasts, again and again; return what was wanted and what was kept."""
+    found = []
+    async with page_session(address, "review", f"model={NAME}@1") as visitor:
+        labels = workflows.open_predictor(NAME, shelf).classes_
+        for number in range(n_documents):
+            wanted = str(labels[number % len(labels)])
+            await visitor.press(visitor.button(unformatted(wanted)), visitor.button("Accept"))
+            await visitor.settled()
+            assert len(corrections.last_corrections(shelf, NAME, n_documents)) == number + 1
+            found.append((wanted, corrections.last_corrections(shelf, NAME)[0].new_label))
+    return found
+
+
+def test_what_is_pressed_in_haste_counts_in_its_order(address: str, shelf: Settings) -> None:
+    """A number and Enter while the page is still being drawn: the chosen label is kept, not the suggestion."""
+    found = run_visits(decide_in_haste(address, shelf, 8))
+    assert [kept for _, kept in found] == [wanted for wanted, _ in found]
 
 
 @pytest.mark.browser

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from page_session import PageSession, page_session
+from page_session import PageSession, page_session, run_visits
 from serving import served
 
 from classifier import DocumentClassifier
@@ -60,7 +60,7 @@ async def ask_all(address: str) -> list[PageSession]:
 
 def test_each_session_gets_its_own_answers(address: str, real_model: DocumentClassifier) -> None:
     """As the model answers alone; no word of one person is in what was sent to another."""
-    people = asyncio.run(ask_all(address))
+    people = run_visits(ask_all(address))
     for number, person in enumerate(people):
         assert person.problems == []
         assert canary(number).encode() in person.received

@@ -10,7 +10,7 @@ import streamlit as st
 from classifier.datamodels import Prediction, Settings
 from classifier.errors import ClassifierError
 from classifier.modeling.label_sets import join_labels, split_labels
-from classifier.ui import markup, state, widgets
+from classifier.ui import login, markup, state, widgets
 from classifier.workflows.corrections import correct, undo_correction
 
 KEPT = "What you say is kept on this machine at once; the model learns from it when it is retrained (Review page)"
@@ -48,7 +48,7 @@ def correction(
     if not label:
         return
     name, _, version = opened.reference.rpartition("@")
-    said = {"old_label": answer.label, "new_label": label, "who": state.who(), "document": document}
+    said = {"old_label": answer.label, "new_label": label, "who": login.who(), "document": document}
     try:
         number = correct(settings, name, version, text, **said)
     except ClassifierError as error:

@@ -12,12 +12,12 @@ from classifier import workflows
 from classifier.datamodels import Settings
 from classifier.errors import ClassifierError
 from classifier.storage.registry import ModelVersion
-from classifier.ui import markup, state, widgets
+from classifier.ui import login, markup, state, widgets
 
 
 def may_enter() -> bool:
     """Let everybody in where no log-in is set up; where one is, show nothing but its button before it is passed."""
-    if not state.must_log_in():
+    if not login.must_log_in():
         return True
     widgets.style()
     st.html(markup.heading("Document classifier", "Log in to go on."))
@@ -31,9 +31,9 @@ def may_enter() -> bool:
 
 def log_out() -> None:
     """Offer whoever is logged in to log out."""
-    if state.is_logged_in():
+    if login.is_logged_in():
         with st.sidebar:
-            st.caption(f"Logged in as {markup.unformatted(state.who())}")
+            st.caption(f"Logged in as {markup.unformatted(login.who())}")
             st.button("Log out", on_click=st.logout)
 
 

@@ -38,6 +38,15 @@ class ReviewSession:
     turn : int
         Counts what was pressed without going on. A button that was clicked gets another key by it, so that it lets go
         of the keyboard and Enter accepts again.
+    accepted : (str, int) or None
+        Text of the document that was accepted last, and the turn in which its buttons were drawn.
+
+    Notes
+    -----
+    What is pressed while the page is still being drawn reaches it in one go, and in no order that could be relied on.
+    A press therefore says for which document and in which turn its button was drawn: a label that was pressed on the
+    screen on which its document was accepted is meant for that document, whichever of the two came first; of several
+    labels pressed on one screen, nobody knows which was the last.
     """
 
     subject: tuple[Hashable, str]
@@ -51,6 +60,7 @@ class ReviewSession:
     again: set[bytes] = field(default_factory=set)
     problem: str = ""
     turn: int = 0
+    accepted: tuple[str, int] | None = None
 
     def follow(self, before: ReviewSession) -> None:
         """Go on counting where another queue of the same model was left."""
@@ -78,16 +88,31 @@ class ReviewSession:
         self.skipped.clear()
         self.refill(self.queue)
 
+    def is_current(self, item: ReviewItem) -> bool:
+        """Tell whether a document is the one to decide about; a press may be about one that is gone."""
+        return self.current is not None and self.current.text == item.text
+
     def choose(self, label: str) -> None:
         """Let Enter accept this label."""
         self.chosen = label
         self.turn += 1
 
-    def done(self, item: ReviewItem, number: int) -> None:
-        """Go on after a decision about a document, and remember its number; twice is once."""
+    def is_ambiguous(self, turn: int) -> bool:
+        """Tell whether several labels were chosen since a screen was drawn."""
+        return self.turn - turn > 1
+
+    def was_accepted(self, item: ReviewItem, turn: int) -> bool:
+        """Tell whether a document was accepted on the screen that was drawn in this turn."""
+        return self.accepted == (item.text, turn)
+
+    def done(self, item: ReviewItem, number: int, turn: int = 0) -> None:
+        """Go on after a decision about a document, and remember its number; twice is once, the last one counts."""
+        self.accepted = item.text, turn
         if self._drop(item):
             self.n_done += 1
             self.history.append((number, item))
+        elif self.history and self.history[-1][1].text == item.text:
+            self.history[-1] = number, item
 
     def undo(self) -> None:
         """Go back to the document of the last decision, where there is one."""

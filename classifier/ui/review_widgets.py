@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from classifier.errors import ClassifierError
 from classifier.modeling.label_sets import join_labels, split_labels
 from classifier.storage.feedback import Decision, text_digest
 from classifier.storage.registry import ModelVersion
-from classifier.ui import markup, review_markup, state
+from classifier.ui import login, markup, review_markup, state
 from classifier.ui.comparison import render_comparison
 from classifier.ui.review_session import ReviewSession, numbered_labels
 from classifier.ui.state import OpenModel
@@ -25,11 +26,24 @@ N_LAST = 10
 OTHER = "Another label, or one of your own"
 
 
+@dataclass(frozen=True, slots=True)
+class _Screen:
+    """What a button was drawn for: a press may come when the visitor is elsewhere already."""
+
+    settings: Settings
+    model: ModelVersion
+    session: ReviewSession
+    item: ReviewItem
+    turn: int
+
+
 def decide(
     settings: Settings, model: ModelVersion, opened: OpenModel, session: ReviewSession, item: ReviewItem
 ) -> None:
     """Choose a label by number keys or from all of them; Enter accepts, Space skips, U takes the last one back."""
     key = text_digest(item.text).hex()[:16]
+    screen = _Screen(settings, model, session, item, session.turn)
+    several = f"labels-{key}" if opened.classifier.multi_label else ""
     with st.container(horizontal=True):
         st.button(
             f"Accept **{markup.unformatted(session.chosen)}**" if session.chosen else "Accept",
@@ -38,9 +52,9 @@ def decide(
             shortcut="Enter",
             disabled=not session.chosen,
             on_click=_accept,
-            args=(settings, model, session, item),
+            args=(screen, several),
         )
-        st.button("Skip", key=f"skip-{key}", shortcut="Space", on_click=_skip, args=(settings, model, session, item))
+        st.button("Skip", key=f"skip-{key}", shortcut="Space", on_click=_skip, args=(screen,))
         st.button(
             "Undo",
             key=f"undo-{session.turn}",
@@ -49,14 +63,15 @@ def decide(
             on_click=_undo,
             args=(settings, session),
         )
-    if opened.classifier.multi_label:
-        _several(opened, session, key)
+    if several:
+        _several(opened, session, several)
     else:
-        _one(opened, session, item, key)
+        _one(opened, screen, key)
 
 
-def _one(opened: OpenModel, session: ReviewSession, item: ReviewItem, key: str) -> None:
+def _one(opened: OpenModel, screen: _Screen, key: str) -> None:
     """Choose one label."""
+    session, item = screen.session, screen.item
     numbered = numbered_labels(item, list(opened.colors))
     with st.container(horizontal=True, key="review-labels", gap="xsmall"):
         for number, label in enumerate(numbered, 1):
@@ -65,8 +80,8 @@ def _one(opened: OpenModel, session: ReviewSession, item: ReviewItem, key: str) 
                 key=f"label-{number}-{key}-{session.turn}",
                 shortcut=str(number % 10),
                 type="primary" if label == session.chosen else "secondary",
-                on_click=session.choose,
-                args=(label,),
+                on_click=_choose,
+                args=(screen, label),
             )
     st.caption("A number chooses, Enter accepts, Space skips, U takes the last decision back.")
     others = sorted({*opened.colors} - set(numbered))
@@ -79,63 +94,91 @@ def _one(opened: OpenModel, session: ReviewSession, item: ReviewItem, key: str) 
         placeholder=OTHER,
         label_visibility="collapsed",
         on_change=_choose_other,
-        args=(session, f"other-{key}"),
+        args=(screen, f"other-{key}"),
     )
 
 
-def _choose_other(session: ReviewSession, key: str) -> None:
+def _choose_other(screen: _Screen, key: str) -> None:
     """Take what was chosen from all labels, or written."""
     label = state.value_of(key)
     if label:
-        session.choose(str(label))
+        _choose(screen, str(label))
+
+
+def _choose(screen: _Screen, label: str) -> None:
+    """Choose a label; where its document was accepted on the same screen, decide anew for this label."""
+    session, item = screen.session, screen.item
+    if session.is_current(item):
+        session.choose(label)
+    elif session.was_accepted(item, screen.turn):
+        _keep(screen, label)
 
 
 def _several(opened: OpenModel, session: ReviewSession, key: str) -> None:
     """Choose any number of labels."""
     given = list(split_labels(session.chosen))
-    chosen = st.multiselect(
-        "Labels", sorted({*opened.colors, *given}), default=given, accept_new_options=True, key=f"labels-{key}"
-    )
+    chosen = st.multiselect("Labels", sorted({*opened.colors, *given}), default=given, accept_new_options=True, key=key)
     session.chosen = join_labels(chosen)
 
 
-def _accept(settings: Settings, model: ModelVersion, session: ReviewSession, item: ReviewItem) -> None:
-    """Keep a decision, and go on; where it cannot be kept, say why and stay."""
+def _accept(screen: _Screen, several: str) -> None:
+    """Accept what is chosen, by a widget for several labels where one is named, and go on."""
+    session, item = screen.session, screen.item
+    if not session.is_current(item):
+        return
+    if several:
+        session.chosen = join_labels(state.value_of(several) or [])
+    if not session.chosen:
+        return
+    if session.is_ambiguous(screen.turn):
+        session.problem = "Several labels were pressed before the page could show them: look, then accept again."
+        return
     try:
-        if not session.is_again(item) and corrections.is_decided(settings, model.name, item.text):
+        if not session.is_again(item) and corrections.is_decided(screen.settings, screen.model.name, item.text):
             session.problem = "Somebody else decided about this document meanwhile; see the last decisions."
-            session.pass_over(partial(corrections.is_decided, settings, model.name))
+            session.pass_over(partial(corrections.is_decided, screen.settings, screen.model.name))
             return
+    except ClassifierError as error:
+        session.problem = str(error)
+        return
+    _keep(screen, session.chosen)
+
+
+def _keep(screen: _Screen, label: str) -> None:
+    """Keep a decision, and go on; where it cannot be kept, say why and stay."""
+    session, item = screen.session, screen.item
+    try:
         number = corrections.correct(
-            settings,
-            model.name,
-            model.version,
+            screen.settings,
+            screen.model.name,
+            screen.model.version,
             item.text,
             old_label=item.label,
-            new_label=session.chosen,
-            who=state.who(),
+            new_label=label,
+            who=login.who(),
             document=item.document,
         )
     except ClassifierError as error:
         session.problem = str(error)
         return
     session.problem = ""
-    session.done(item, number)
-    _pass_over(settings, model, session)
+    session.done(item, number, screen.turn)
+    _pass_over(screen)
 
 
-def _skip(settings: Settings, model: ModelVersion, session: ReviewSession, item: ReviewItem) -> None:
+def _skip(screen: _Screen) -> None:
     """Go on without a decision."""
-    session.skip(item)
-    _pass_over(settings, model, session)
+    if screen.session.is_current(screen.item):
+        screen.session.skip(screen.item)
+        _pass_over(screen)
 
 
-def _pass_over(settings: Settings, model: ModelVersion, session: ReviewSession) -> None:
+def _pass_over(screen: _Screen) -> None:
     """Leave out what others have decided meanwhile; where that cannot be known, say why."""
     try:
-        session.pass_over(partial(corrections.is_decided, settings, model.name))
+        screen.session.pass_over(partial(corrections.is_decided, screen.settings, screen.model.name))
     except ClassifierError as error:
-        session.problem = str(error)
+        screen.session.problem = str(error)
 
 
 def _undo(settings: Settings, session: ReviewSession) -> None:

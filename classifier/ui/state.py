@@ -29,8 +29,6 @@ JOB_PARAMETER, MODEL_PARAMETER = "job", "model"
 MODEL_KEY = "model"
 _MODEL = "chosen model"
 LABEL_PARAMETER, SIMILAR_PARAMETER, WORDS_PARAMETER = "label", "similar", "words"
-LOGIN_SECTION = "auth"
-NOBODY = "page"
 MOST_KEPT_DECISIONS = 500
 _DECISIONS = "decisions of this visit"
 _QUESTION, _ANSWERS, _N_UPLOADS = "classify.question", "classify.answers", "classify.n_uploads"
@@ -261,29 +259,6 @@ def begin_with(key: str, value: object) -> None:
     """Let a widget that is drawn next begin with a value, where the visitor has not set it yet."""
     if key not in st.session_state:
         st.session_state[key] = value
-
-
-def who() -> str:
-    """Return the e-mail address of the visitor who is logged in, else ``page``."""
-    told = st.user.to_dict()
-    return str(told.get("email") or told.get("sub") or NOBODY) if is_logged_in() else NOBODY
-
-
-def must_log_in() -> bool:
-    """Tell whether a log-in is set up that this visitor has not passed yet; a broken set-up lets nobody in."""
-    is_broken = not st.secrets.load_if_toml_exists() and any(Path(one).is_file() for one in _secret_files())
-    is_set_up = is_broken or (st.secrets.load_if_toml_exists() and LOGIN_SECTION in st.secrets)
-    return is_set_up and not is_logged_in()
-
-
-def is_logged_in() -> bool:
-    """Tell whether this visitor passed a log-in."""
-    return st.user.to_dict().get("is_logged_in") is True
-
-
-def _secret_files() -> list[str]:
-    """Return where secrets may be."""
-    return list(st.get_option("secrets.files") or [])
 
 
 def decision_about(subject: Hashable) -> tuple[int, str] | None:
