@@ -32,7 +32,7 @@ from classifier.storage.arrays import write_array
 from classifier.storage.registry import Registry
 from classifier.ui import explore_chart
 from classifier.ui.markup import label_colors
-from classifier.workflows import exploring, mapping
+from classifier.workflows import exploring, map_files, mapping
 from classifier.workflows.mapping import DocumentMap
 from classifier.workflows.opening import open_predictor
 
@@ -106,7 +106,7 @@ def in_browser(browser: Browser, address: str, settings: Settings) -> None:
     show("a visit, PCA known", lambda: seconds_to(browser, page, IS_DRAWN, ENOUGH_PIXELS))
     model = Registry(settings.models_dir).find("large")
     coordinates = np.random.default_rng(1).normal(size=(model.facts()["data"]["n_documents"], 2))
-    path = mapping.stored_path(model.folder, settings)
+    path = map_files.stored_path(model.folder, settings)
     path.parent.mkdir(exist_ok=True)
     write_array(path, coordinates.astype(np.float32))
     show("a visit, coordinates of t-SNE known", lambda: seconds_to(browser, page, IS_DRAWN, ENOUGH_PIXELS))

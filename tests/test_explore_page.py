@@ -20,7 +20,7 @@ from classifier.modeling.predictor import Predictor
 from classifier.storage.registry import Registry
 from classifier.ui import explore_chart
 from classifier.ui.markup import label_colors
-from classifier.workflows import exploring, lines, mapping
+from classifier.workflows import exploring, lines, map_files, mapping
 from classifier.workflows.corrections import review_counts
 from classifier.workflows.opening import open_predictor
 
@@ -55,7 +55,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def store_map(settings: Settings, name: str) -> None:
     """Keep coordinates as a job would."""
     folder = settings.models_dir / name / "1"
-    path = mapping.stored_path(folder, settings)
+    path = map_files.stored_path(folder, settings)
     path.parent.mkdir(exist_ok=True)
     n_documents = len(open_predictor(name, settings).documents_)
     mapping.write_array(path, np.random.default_rng(0).normal(size=(n_documents, 2)).astype(np.float32))

@@ -20,6 +20,7 @@ from classifier import workflows
 from classifier.datamodels import ReviewPolicy, Settings
 from classifier.errors import FileProblemError, UnknownJobError
 from classifier.workflows import batch_jobs
+from classifier.workflows.batch_jobs import RowFilter
 from classifier.workflows.corrections import feedback_of
 from classifier.workflows.jobs import (
     DONE,
@@ -203,10 +204,12 @@ def test_an_upload_becomes_answers_in_every_format(jobs: Jobs, shelf: Settings) 
     assert (job.exit_code, job.title) == (3, "../../My tickets.csv")
     expected = [("007", "where is; my parcel", "=1+1"), ("8", "refund me", "NA")]
     assert [row[:3] for row in batch_jobs.answered_rows(job).rows] == expected
-    assert [row[:3] for row in batch_jobs.answered_rows(job, contains="REFUND").rows] == expected[1:]
+    assert [row[:3] for row in batch_jobs.answered_rows(job, RowFilter(contains="REFUND")).rows] == expected[1:]
     label = batch_jobs.answered_rows(job).column("predicted_label")[0]
-    assert label in {row[-4] for row in batch_jobs.answered_rows(job, label=label, limit=1).rows}
-    assert batch_jobs.answered_rows(job, status="no such status").rows == []
+    assert label in {row[-4] for row in batch_jobs.answered_rows(job, RowFilter(label=label), limit=1).rows}
+    assert batch_jobs.answered_rows(job, RowFilter(status="no such status")).rows == []
+    everything = batch_jobs.download_file(job, "csv").read_bytes().splitlines()
+    assert batch_jobs.passing_rows(job, RowFilter(contains="my parcel")).splitlines() == everything[:2]
     assert [row["row"] for row in batch_jobs.rejected_rows(job)] == ["3"]
     lines = batch_jobs.download_file(job, "jsonl").read_text(encoding="utf-8").splitlines()
     assert [tuple(json.loads(line).values())[:3] for line in lines] == expected
@@ -264,7 +267,7 @@ def test_rows_of_a_batch_can_be_sent_to_review(jobs: Jobs, shelf: Settings) -> N
     model = shelf.models_dir / "tickets" / "1"
     job = batch_jobs.start_batch(jobs, upload, model, text_column="text", review=ReviewPolicy())
     assert ended(job) == DONE
-    found = batch_jobs.answered_rows(job, contains="=1")
+    found = batch_jobs.answered_rows(job, RowFilter(contains="=1"))
     assert batch_jobs.send_rows_to_review(shelf, job, found) == 1
     [waiting] = feedback_of(shelf).waiting("tickets")
     assert (waiting.document, waiting.text, waiting.source) == ("inbox.csv, row 3", "=1+1", "batch inbox.csv")

@@ -17,7 +17,7 @@ from classifier.datamodels import Document, Settings
 from classifier.errors import OptionError, TrainingDataError, UnknownModelError, UnknownNameError
 from classifier.modeling.predictor import Predictor
 from classifier.storage.feedback import Decision
-from classifier.workflows import corrections
+from classifier.workflows import corrections, map_files
 from classifier.workflows.retraining import apply_decisions
 from classifier.workflows.reviewing import STRATEGIES, ReviewItem
 
@@ -173,8 +173,12 @@ def test_a_deleted_version_has_learned_nothing(shelf: Settings) -> None:
     decide(shelf, "The lid of my grinder cracked.", "machine_fault")
     report = workflows.retrain(NAME, shelf)
     assert corrections.review_counts(shelf, NAME).n_untrained == 0
+    drawn = map_files.stored_path(report.model.folder, shelf)
+    drawn.parent.mkdir()
+    drawn.write_bytes(b"its map")
     workflows.delete_model(report.model.reference, shelf)
     assert corrections.review_counts(shelf, NAME).n_untrained == 1
+    assert not drawn.exists()
 
 
 def test_a_new_label_is_learned_by_a_race(shelf: Settings) -> None:

@@ -17,6 +17,8 @@ from classifier.embedding.runtime import TokenIds
 from classifier.errors import EmbedderError
 
 MAX_QUANTIZATION_GROUP = 512
+MOST_KEPT_SHAPES = 100
+"""How many operations OpenVINO keeps ready for shapes it has seen; by its own default memory grows for hours."""
 
 
 class OpenVinoRuntime:
@@ -44,6 +46,7 @@ class OpenVinoRuntime:
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
             "NUM_STREAMS": self._n_in_flight // 2,
             "INFERENCE_NUM_THREADS": n_cores,
+            "CPU_RUNTIME_CACHE_CAPACITY": MOST_KEPT_SHAPES,
         }
         if precision == "int8":
             options["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(quantization_group)

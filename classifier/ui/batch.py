@@ -12,6 +12,7 @@ from classifier.errors import counted
 from classifier.prediction.formats import FORMATS
 from classifier.ui import following, frame, markup, state, table_markup, uploads, widgets
 from classifier.workflows import batch_jobs
+from classifier.workflows.batch_jobs import RowFilter
 from classifier.workflows.jobs import Job, Jobs
 
 TITLE = "Batch"
@@ -107,16 +108,24 @@ def _rows(settings: Settings, job: Job) -> None:
             format_func=lambda one: one or "All statuses",
         )
         words = st.text_input("Contains")
-    found = state.remembered(
-        (job.id, label, status, words),
-        "rows",
-        lambda: batch_jobs.answered_rows(job, label=label, status=status, contains=words, limit=SHOWN_ROWS),
-    )
+    wanted = RowFilter(label, status, words)
+    found = state.remembered((job.id, wanted), "rows", lambda: batch_jobs.answered_rows(job, wanted, limit=SHOWN_ROWS))
     facts = batch_jobs.facts_of_model(job)
     widgets.answered_rows(found, {} if facts is None else markup.label_colors(facts), at_most=SHOWN_ROWS)
-    if found.rows and st.button(f"Send {counted(len(found.rows), 'shown row')} to review"):
-        n_new = batch_jobs.send_rows_to_review(settings, job, found)
-        st.toast(f"{counted(n_new, 'document')} sent to review: choose “Sent to review” there")
+    if not found.rows:
+        return
+    with st.container(horizontal=True):
+        if st.button(f"Send {counted(len(found.rows), 'shown row')} to review"):
+            n_new = batch_jobs.send_rows_to_review(settings, job, found)
+            st.toast(f"{counted(n_new, 'document')} sent to review: choose “Sent to review” there")
+        if wanted != RowFilter():
+            st.download_button(
+                "Download the rows that pass",
+                partial(batch_jobs.passing_rows, job, wanted),
+                file_name=batch_jobs.download_name(job.title, "csv"),
+                mime=MIME["csv"],
+                on_click="ignore",
+            )
 
 
 def _content(job: Job, output_format: str) -> bytes:

@@ -83,10 +83,11 @@ def _arrange(settings: Settings, model: ModelVersion, n_documents: int) -> None:
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def _watch(jobs: Jobs, job_id: str) -> None:
     """Look again and again while the better map is computed."""
-    job = jobs.find(job_id)
-    if job.state not in UNDER_WAY:
-        st.rerun()
-    st.progress(job.progress.fraction or 0.0, f"A better map (t-SNE) is on its way: {_stage(job)}")
+    with frame.mistakes():
+        job = jobs.find(job_id)
+        if job.state not in UNDER_WAY:
+            st.rerun()
+        st.progress(job.progress.fraction or 0.0, f"A better map (t-SNE) is on its way: {_stage(job)}")
 
 
 def _stage(job: Job) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from classifier.errors import UnknownJobError
-from classifier.ui import markup, state, widgets
+from classifier.ui import frame, markup, state, widgets
 from classifier.workflows.jobs import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, UNDER_WAY, Job, Jobs
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -75,7 +75,12 @@ def _delete(job: Job, forget: Callable[[], None]) -> None:
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def _watch(jobs: Jobs, job_id: str) -> None:
     """Look again and again while it is under way."""
-    job = jobs.find(job_id)
+    with frame.mistakes():
+        _look(jobs.find(job_id))
+
+
+def _look(job: Job) -> None:
+    """Show how far a job is."""
     if job.state not in UNDER_WAY:
         st.rerun()
     progress = job.progress

@@ -6,11 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from classifier.datamodels import STATUS_EMPTY, Prediction, Rejection
+from classifier.datamodels import STATUS_EMPTY, STATUS_OUT_OF_SCOPE, STATUS_UNSURE, Prediction, Rejection
 from classifier.errors import counted
 from classifier.ui.markup import NO_LABEL, bars, escaped, percentage
 
 LISTED_REJECTIONS = 100
+STATUS_WORDS = {
+    STATUS_UNSURE: "a person should read it",
+    STATUS_OUT_OF_SCOPE: "it resembles no training document enough, the label is only a guess",
+    STATUS_EMPTY: "nothing to read",
+}
 
 
 def table_summary(
@@ -36,6 +41,8 @@ def batch_summary(report: Mapping[str, Any]) -> str:
         facts.append(f"<span><strong>{counts['n_rejected']:,}</strong> rejected</span>")
     facts.append(f"<span>{seconds:,.1f} s, {counts['n_rows'] / seconds:,.0f} rows/s</span>")
     lines = [f'<p class="facts">{"".join(facts)}</p>']
+    told = [f"{status}: {STATUS_WORDS[status]}" for status in counts["statuses"] if status in STATUS_WORDS]
+    lines += [f'<p class="small">{escaped("; ".join(told))}.</p>'] if told else []
     found = report.get("agreement")
     if found is not None and counts["n_cheap"]:
         low, high = (percentage(bound) for bound in found["interval"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -196,36 +197,51 @@ class AnsweredRows:
         return len(self.columns) - 1 - self.columns[::-1].index(name)
 
 
-def answered_rows(
-    job: Job, *, label: str | None = None, status: str | None = None, contains: str = "", limit: int = 1000
-) -> AnsweredRows:
-    """Return the first answered rows of a finished batch that pass some filters.
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """Which rows of a batch are looked at.
 
-    Parameters
+    Attributes
     ----------
-    job : Job
-        Done.
     label, status : str or None
         Only rows of this label or status; None for all.
     contains : str
         Only rows of which a cell contains this, whatever its case.
-    limit : int
-        How many at most.
     """
+
+    label: str | None = None
+    status: str | None = None
+    contains: str = ""
+
+    def passing(self, table: Table) -> Iterator[Row]:
+        """Yield the rows of answers that pass, as they were before formulas were escaped."""
+        asked = self.contains.casefold()
+        label_at, _, status_at = (len(table.columns) - 1 - table.columns[::-1].index(name) for name, _ in ADDED_COLUMNS)
+        for row in table.rows():
+            if not isinstance(row, Row):
+                continue
+            cells = _unescaped(row).cells
+            if (
+                (self.label is None or cells[label_at] == self.label)
+                and (self.status is None or cells[status_at] == self.status)
+                and (not asked or any(asked in cell.casefold() for cell in cells))
+            ):
+                yield Row(row.number, cells)
+
+
+def answered_rows(job: Job, wanted: RowFilter | None = None, *, limit: int = 1000) -> AnsweredRows:
+    """Return the first answered rows of a finished batch that pass a filter; without one, of all rows."""
     table = _answers(job)
-    asked = contains.casefold()
-    names = [name for name, _ in ADDED_COLUMNS]
-    label_at, _, status_at = (len(table.columns) - 1 - table.columns[::-1].index(name) for name in names)
-    cells = (_unescaped(row).cells for row in table.rows() if isinstance(row, Row))
-    found = (
-        (number, row)
-        for number, row in enumerate(cells, start=1)
-        if (label is None or row[label_at] == label)
-        and (status is None or row[status_at] == status)
-        and (not asked or any(asked in cell.casefold() for cell in row))
-    )
-    kept = list(islice(found, limit))
-    return AnsweredRows(table.columns, [row for _, row in kept], [number for number, _ in kept])
+    kept = list(islice((wanted or RowFilter()).passing(table), limit))
+    return AnsweredRows(table.columns, [row.cells for row in kept], [row.number for row in kept])
+
+
+def passing_rows(job: Job, wanted: RowFilter) -> bytes:
+    """Return all answered rows of a finished batch that pass a filter, as CSV."""
+    table = _answers(job)
+    rows = open_format("csv", io.StringIO(), table, ())
+    blocks = (rows.block((row, ()) for row in some) for some in _in_blocks(wanted.passing(table)))
+    return b"".join([rows.begin(), *blocks])
 
 
 def facts_of_model(job: Job) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -21,23 +20,21 @@ from classifier.analysis.projection import Coordinates
 from classifier.analysis.tsne import FEWEST_ROWS, MOST_ARRANGED, N_STEPS, tsne
 from classifier.datamodels import Settings
 from classifier.errors import OptionError, lookup
-from classifier.files import file_sha256, sync_path
+from classifier.files import sync_path
 from classifier.modeling.predictor import Predictor
 from classifier.prediction.formats import escape_formula
 from classifier.prediction.sinks import one_sentence, written_whole
 from classifier.progress import progress_bar
 from classifier.storage.arrays import map_array, write_array
-from classifier.storage.bundle import MANIFEST_FILE
 from classifier.workflows.exploring import Group, first_labels
 from classifier.workflows.jobs import Job, Jobs
+from classifier.workflows.map_files import stored_path
 from classifier.workflows.opening import folder_of, open_predictor
 
 PCA, TSNE = "pca", "tsne"
-FOLDER = ".maps"
 MOST_DRAWN = 200_000
 JOB_KIND = "map"
 COORDINATE_COLUMNS = ("id", "label", "x", "y")
-_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,13 +176,6 @@ def can_arrange(n_documents: int) -> bool:
 def is_quick(n_documents: int) -> bool:
     """Tell whether a t-SNE takes about a minute, so that nobody need be asked before."""
     return n_documents <= MOST_ARRANGED
-
-
-def stored_path(folder: Path, settings: Settings) -> Path:
-    """Return where the coordinates of a model are kept: beside the models, under the checksum of its manifest."""
-    name = _UNSAFE.sub("-", f"{folder.absolute().parent.name}-{folder.absolute().name}")[:100]
-    checksum = file_sha256(folder / MANIFEST_FILE)[:24]
-    return settings.models_dir.absolute() / FOLDER / f"{name}-{checksum}.npy"
 
 
 def stored_coordinates(folder: Path, settings: Settings, n_documents: int) -> Coordinates | None:

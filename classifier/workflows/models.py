@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from classifier.datamodels import MULTI_LABEL, Settings
@@ -11,6 +12,7 @@ from classifier.errors import BundleRefusedError, RegistryError, counted, excerp
 from classifier.storage.bundle import read_card
 from classifier.storage.feedback import FILE_NAME, Feedback
 from classifier.storage.registry import ModelVersion, Registry
+from classifier.workflows.map_files import forget_map, stored_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,20 @@ def delete_model(reference: str, settings: Settings) -> None:
         When it is unknown, is the promoted one of several, or no version is given.
     """
     name, chosen = _name_and_version(reference)
-    Registry(settings.models_dir).delete(name, chosen)
+    registry = Registry(settings.models_dir)
+    drawn = _map_of(registry.find(reference), settings)
+    registry.delete(name, chosen)
+    if drawn is not None:
+        forget_map(drawn)
     Feedback(settings.models_dir / FILE_NAME).forget_version(name, chosen)
+
+
+def _map_of(model: ModelVersion, settings: Settings) -> Path | None:
+    """Return where the map of a version would be; None where its manifest cannot be read."""
+    try:
+        return stored_path(model.folder, settings)
+    except OSError:
+        return None
 
 
 def _name_and_version(reference: str) -> tuple[str, str]:
