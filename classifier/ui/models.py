@@ -65,7 +65,7 @@ def _list(found: Sequence[VersionSummary]) -> None:
             "measured on": [one.problem or f"{one.metric}, {one.measured_on}" for one in found],
         },
         hide_index=True,
-        height=min(38 + 35 * len(found), TABLE_PIXELS),
+        height=widgets.table_height(len(found), TABLE_PIXELS),
         column_config={
             "right": st.column_config.ProgressColumn(
                 format="%.1f %%", min_value=0, max_value=100, help="Accuracy, or exact match for any number of labels"

@@ -11,7 +11,7 @@ import streamlit as st
 from classifier import workflows
 from classifier.datamodels import Settings
 from classifier.errors import counted
-from classifier.ui import documents, markup, state
+from classifier.ui import documents, markup, state, widgets
 from classifier.ui.documents import ListedDocument
 from classifier.workflows import train_jobs
 from classifier.workflows.jobs import Job
@@ -122,7 +122,7 @@ def figures(result: Mapping[str, Any], facts: Mapping[str, Any], colors: Mapping
             {"label": [[label] for label, _ in ranked], "documents": [one["n_documents"] for _, one in ranked]}
             | scores,
             hide_index=True,
-            height=min(38 + 35 * len(ranked), TALLEST_PIXELS),
+            height=widgets.table_height(len(ranked), TALLEST_PIXELS),
             column_config={
                 "label": st.column_config.MultiselectColumn(options=list(known), color=list(known.values())),
                 "found": _bar("Recall: share of the documents of the label that got it"),

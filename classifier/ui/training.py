@@ -82,4 +82,4 @@ def _examples(found: FileChecks) -> None:
         with st.expander("Examples of these rows"):
             columns = ("what", "row", "label", "text")
             table = {name: [row[at] for row in shown] for at, name in enumerate(columns)}
-            st.dataframe(table, hide_index=True, height=min(38 + 35 * len(shown), TALLEST_PIXELS))
+            st.dataframe(table, hide_index=True, height=widgets.table_height(len(shown), TALLEST_PIXELS))

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -34,7 +34,7 @@ SIMILAR_KEY = "n-similar"
 LABEL_CHARACTERS = 40
 ALL_LABELS = ""
 UNREADABLE = "rejected"
-TABLE_PIXELS = 388
+TABLE_PIXELS, TABLE_ROW_PIXELS = 388, 35
 TABLE_TEXT_CHARACTERS = 400
 FIRST_SCREEN_PIXELS = 680
 TRAIN_COMMAND = "classifier train data/support_tickets.csv --name tickets"
@@ -245,10 +245,15 @@ def answered_rows(found: AnsweredRows, colors: Mapping[str, str], *, at_most: in
     st.dataframe(
         columns,
         hide_index=True,
-        height=min(38 + 35 * len(cells), 2 * TABLE_PIXELS),
+        height=table_height(len(cells), 2 * TABLE_PIXELS),
         column_order=[*added, *(name for name in columns if name not in added)],
         column_config={label: drawn["label"], confidence: drawn["confidence"]},
     )
+
+
+def table_height(n_rows: int, most: int = TABLE_PIXELS) -> int | Literal["content"]:
+    """Let a table be as high as its rows, up to a limit in pixels."""
+    return "content" if TABLE_ROW_PIXELS * (n_rows + 1) <= most else most
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
@@ -330,7 +335,7 @@ def _chosen_row(opened: state.OpenModel, rows: dict[str, list[Any]], key: str) -
     event = st.dataframe(
         {name: cells for name, cells in rows.items() if name != "note" or any(cells)},
         hide_index=True,
-        height=min(38 + 35 * n_rows, TABLE_PIXELS),
+        height=table_height(n_rows),
         column_config=_columns(opened.colors),
         on_select="rerun",
         selection_mode="single-row",
