@@ -17,8 +17,10 @@ from docx import Document
 from pypdf import PdfReader, PdfWriter
 
 from classifier.errors import FileProblemError, UnknownNameError
+from classifier.memory import peak_memory_bytes
 from classifier.reading.parsing import KINDS, ParsingLimits, parse
 
+MOST_GROWN_BYTES = 16_000_000
 MOST_SECONDS = 5.0
 KEEP = "Where is my parcel?"
 
@@ -268,5 +270,9 @@ def test_damaged_files_give_text_or_one_sentence() -> None:
 
 @pytest.mark.slow
 def test_three_hundred_damaged_files() -> None:
-    """No traceback, none over five seconds."""
+    """No traceback, none over five seconds, and the memory of whoever has them read stays as it is."""
+    read_damaged(10, 0)
+    before = peak_memory_bytes()
     read_damaged(300, 1)
+    after = peak_memory_bytes()
+    assert before is None or after is None or after - before < MOST_GROWN_BYTES
