@@ -44,9 +44,9 @@ def test_a_document_is_decided_once() -> None:
     found = session("a", "b")
     first = found.current
     assert first is not None
-    for number in range(10):
-        found.done(first, number)
-    assert (found.n_done, found.current and found.current.text, found.history) == (1, "b", [(9, first)])
+    for _ in range(10):
+        found.done(first, 1)
+    assert (found.n_done, found.current and found.current.text, found.history) == (1, "b", [(1, first)])
 
 
 def test_presses_say_for_which_screen_they_were_made() -> None:
@@ -230,6 +230,9 @@ async def decide_in_haste(address: str, shelf: Settings, n_documents: int) -> li
             await visitor.settled()
             assert len(corrections.last_corrections(shelf, NAME, n_documents)) == number + 1
             found.append((wanted, corrections.last_corrections(shelf, NAME)[0].new_label))
+        await visitor.press(visitor.button("Undo"))
+        await visitor.settled()
+        assert len(corrections.last_corrections(shelf, NAME, n_documents)) == n_documents - 1
     return found
 
 
@@ -237,6 +240,26 @@ def test_what_is_pressed_in_haste_counts_in_its_order(address: str, shelf: Setti
     """A number and Enter while the page is still being drawn: the chosen label is kept, not the suggestion."""
     found = run_visits(decide_in_haste(address, shelf, 8))
     assert [kept for _, kept in found] == [wanted for wanted, _ in found]
+
+
+async def waver_in_haste(address: str, shelf: Settings) -> list[tuple[str, list[str]]]:
+    """Press two labels and accept while a run lasts, again and again; return the last label and what was kept."""
+    found = []
+    async with page_session(address, "review", f"model={NAME}@1") as visitor:
+        first, last = map(str, workflows.open_predictor(NAME, shelf).classes_[:2])
+        for _ in range(6):
+            before = {one.number for one in corrections.last_corrections(shelf, NAME, 99)}
+            await visitor.press(*map(visitor.button, (unformatted(first), unformatted(last), "Accept")))
+            await visitor.settled()
+            now = corrections.last_corrections(shelf, NAME, 99)
+            found.append((last, [one.new_label for one in now if one.number not in before]))
+    return found
+
+
+def test_of_two_labels_pressed_in_haste_the_last_is_kept_or_none(address: str, shelf: Settings) -> None:
+    """Never the first, and never the suggestion."""
+    for last, kept in run_visits(waver_in_haste(address, shelf)):
+        assert kept in ([], [last])
 
 
 @pytest.mark.browser

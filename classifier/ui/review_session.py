@@ -40,6 +40,8 @@ class ReviewSession:
         of the keyboard and Enter accepts again.
     accepted : (str, int) or None
         Text of the document that was accepted last, and the turn in which its buttons were drawn.
+    amended : bool
+        Whether another label on that screen has replaced the one that was accepted.
 
     Notes
     -----
@@ -61,6 +63,7 @@ class ReviewSession:
     problem: str = ""
     turn: int = 0
     accepted: tuple[str, int] | None = None
+    amended: bool = False
 
     def follow(self, before: ReviewSession) -> None:
         """Go on counting where another queue of the same model was left."""
@@ -105,14 +108,12 @@ class ReviewSession:
         """Tell whether a document was accepted on the screen that was drawn in this turn."""
         return self.accepted == (item.text, turn)
 
-    def done(self, item: ReviewItem, number: int, turn: int = 0) -> None:
-        """Go on after a decision about a document, and remember its number; twice is once, the last one counts."""
-        self.accepted = item.text, turn
+    def done(self, item: ReviewItem, number: int, turn: int = 0, *, amends: bool = False) -> None:
+        """Go on after a decision about a document, and remember its number; twice is once."""
+        self.accepted, self.amended = (item.text, turn), amends
         if self._drop(item):
             self.n_done += 1
             self.history.append((number, item))
-        elif self.history and self.history[-1][1].text == item.text:
-            self.history[-1] = number, item
 
     def undo(self) -> None:
         """Go back to the document of the last decision, where there is one."""

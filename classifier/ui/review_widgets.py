@@ -24,6 +24,7 @@ from classifier.workflows.reviewing import ReviewItem
 
 N_LAST = 10
 OTHER = "Another label, or one of your own"
+HASTE = "Several labels were pressed before the page could show them: look, then accept again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +107,19 @@ def _choose_other(screen: _Screen, key: str) -> None:
 
 
 def _choose(screen: _Screen, label: str) -> None:
-    """Choose a label; where its document was accepted on the same screen, decide anew for this label."""
+    """Choose a label; where its document was accepted on the same screen, decide for this one label instead."""
     session, item = screen.session, screen.item
     if session.is_current(item):
         session.choose(label)
-    elif session.was_accepted(item, screen.turn):
-        _keep(screen, label)
+        return
+    if not session.was_accepted(item, screen.turn):
+        return
+    is_first = not session.amended
+    _undo(screen.settings, session)
+    if session.is_current(item) and is_first:
+        _keep(screen, label, amends=True)
+    elif session.is_current(item):
+        session.problem = HASTE
 
 
 def _several(opened: OpenModel, session: ReviewSession, key: str) -> None:
@@ -131,7 +139,7 @@ def _accept(screen: _Screen, several: str) -> None:
     if not session.chosen:
         return
     if session.is_ambiguous(screen.turn):
-        session.problem = "Several labels were pressed before the page could show them: look, then accept again."
+        session.problem = HASTE
         return
     try:
         if not session.is_again(item) and corrections.is_decided(screen.settings, screen.model.name, item.text):
@@ -144,7 +152,7 @@ def _accept(screen: _Screen, several: str) -> None:
     _keep(screen, session.chosen)
 
 
-def _keep(screen: _Screen, label: str) -> None:
+def _keep(screen: _Screen, label: str, *, amends: bool = False) -> None:
     """Keep a decision, and go on; where it cannot be kept, say why and stay."""
     session, item = screen.session, screen.item
     try:
@@ -162,7 +170,7 @@ def _keep(screen: _Screen, label: str) -> None:
         session.problem = str(error)
         return
     session.problem = ""
-    session.done(item, number, screen.turn)
+    session.done(item, number, screen.turn, amends=amends)
     _pass_over(screen)
 
 
