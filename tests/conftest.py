@@ -11,30 +11,47 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from places import MEMORY, ROOT, cache_folder
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, hence before everything else
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
-os.environ["CLASSIFIER_CACHE_DIR"] = tempfile.mkdtemp(prefix="classifier-tests-")  # the encoder is converted once
+os.environ["CLASSIFIER_CACHE_DIR"] = cache_folder()
+if MEMORY is not None:
+    os.environ.setdefault(
+        "PYTEST_DEBUG_TEMPROOT", str(MEMORY)
+    )  # where no test asks for a disk, none has to wait for one
 
-import numpy as np
+import hypothesis
 import pytest
-from numpy.typing import NDArray
+from fakes import FakeEmbedder
+from filelock import FileLock
+from hypothesis import HealthCheck
 from playwright.sync_api import Browser
 from serving import chromium
 
-from classifier import DocumentClassifier, load_embedder
-from classifier.embedding.contract import Embedder, EmbeddingContract, Embeddings
+from classifier import DocumentClassifier, load_embedder, workflows
+from classifier.datamodels import Settings
+from classifier.embedding.contract import Embedder
 from classifier.prediction.batch import BatchCounts, BatchOptions, ExactAnswers, predict_stream
 from classifier.prediction.formats import open_format
 from classifier.prediction.journal import Journal
 from classifier.prediction.outputs import OUTPUT, REJECTED, JournaledOutput, StreamedOutput
 from classifier.reading.documents import Row, Table, read_documents
 
-ROOT = Path(__file__).parents[1]
+T = TypeVar("T")
 DATA = ROOT / "data"
 N_REAL_ROWS = 120
-_MEMORY = Path("/dev/shm")  # noqa: S108 # only a fresh folder inside is used
+LIBRARY_EMBEDDER = "lsa:16"
+LONGEST = ("test_docs", "test_converted", "test_cli")
+THOROUGH = os.environ.get("CLASSIFIER_TEST_PROFILE") == "thorough"
+
+# A busy machine must not fail a property; what is drawn is the same every time, but for the thorough profile.
+_PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+hypothesis.settings.register_profile("quick", max_examples=25, derandomize=True, database=None, **_PATIENT)
+hypothesis.settings.register_profile("thorough", max_examples=200, **_PATIENT)
+hypothesis.settings.load_profile("thorough" if THOROUGH else "quick")
 
 SMALL_TEXTS = {
     "garden": ["tulips", "a rake", "wet soil", "cut the hedge", "rose bed", "compost heap", "moss", "a watering can"],
@@ -61,61 +78,9 @@ SMALL_TEXTS = {
 }
 
 
-class FakeEmbedder:
-    """Turn each text into a vector of unit length that comes from its hash alone; a blank text into zeros.
-
-    The bundles of tests/bundles were made with it: its vectors and its contract must never change.
-
-    Parameters
-    ----------
-    dimension : int, default=16
-        Length of a vector.
-    name : str, default='fake-embedder'
-        The model id of its contract.
-
-    Attributes
-    ----------
-    calls : list of list of str
-        The texts of each call of `encode`.
-    """
-
-    def __init__(self, dimension: int = 16, name: str = "fake-embedder") -> None:
-        self.calls: list[list[str]] = []
-        self._contract = EmbeddingContract(
-            model_id=name,
-            revision="",
-            weights_sha256=hashlib.sha256(b"no weights").hexdigest(),
-            tokenizer_sha256=hashlib.sha256(b"no tokenizer").hexdigest(),
-            pooling="none",
-            normalize=True,
-            prompt="",
-            max_tokens=512,
-            chunking="none",
-            dimension=dimension,
-        )
-
-    @property
-    def contract(self) -> EmbeddingContract:
-        """What its vectors may be compared with."""
-        return self._contract
-
-    def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:  # noqa: ARG002 # part of the protocol
-        """Hash each text; float32 of shape (n_documents, dimension)."""
-        self.calls.append(list(texts))
-        vectors = np.array([self._vector(text) for text in texts], dtype=np.float32)
-        return vectors.reshape(len(texts), self._contract.dimension)
-
-    def coverage(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return 1 for each text with something to read, otherwise 0."""
-        return np.array([float(bool(text.strip())) for text in texts])
-
-    def _vector(self, text: str) -> NDArray[np.float64]:
-        """Hash one text."""
-        if not text.strip():
-            return np.zeros(self._contract.dimension)
-        digest = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(self._contract.dimension)
-        vector = np.frombuffer(digest, dtype=np.uint8) - 127.5
-        return vector / np.linalg.norm(vector)
+def scaled(quick: T, thorough: T) -> T:
+    """Choose the size of a test: a sample for ``make test``, the whole for ``make test-all``."""
+    return thorough if THOROUGH else quick
 
 
 class StopAfter(threading.Event):
@@ -197,6 +162,24 @@ def predict_into(
     return counts
 
 
+def pytest_configure() -> None:
+    """Keep temporary folders in memory: no test has to wait for a disk unless it asks for one."""
+    if MEMORY is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the real encoder, keep each file in one process, and begin with the files that take longest."""
+    for item in items:
+        if {"encoder", "real_model", "forum"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("encoder")
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 def pytest_unconfigure() -> None:
     """Remove what the tests shared."""
     shutil.rmtree(os.environ["CLASSIFIER_CACHE_DIR"], ignore_errors=True)
@@ -215,14 +198,44 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def memory_folder() -> Iterator[Path]:
     """Make a folder where reaching the disk costs no time, on systems that have one."""
-    with tempfile.TemporaryDirectory(prefix="classifier-tests-", dir=_MEMORY if _MEMORY.is_dir() else None) as name:
+    with tempfile.TemporaryDirectory(prefix="classifier-tests-", dir=MEMORY) as name:
         yield Path(name)
 
 
 @pytest.fixture(scope="session")
-def encoder() -> Embedder:
-    """Load the real default embedder, once."""
-    return load_embedder()
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Name the folder that all processes of this run of the tests share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def library(shared_folder: Path) -> Path:
+    """Train ``tickets`` and, with any number of labels, ``posts``, on no transformer; tests must not change them."""
+    folder = shared_folder / "library"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            settings = Settings(folder.with_name("library-to-be"))
+            workflows.train(DATA / "support_tickets.csv", settings, name="tickets", embedder=LIBRARY_EMBEDDER)
+            workflows.train(
+                DATA / "community_posts.csv", settings, name="posts", embedder=LIBRARY_EMBEDDER, multi_label=True
+            )
+            settings.models_dir.rename(folder)
+    return folder
+
+
+def borrow(library: Path, folder: Path, *names: str) -> Settings:
+    """Copy models of the library into a folder; the copies are the test's own."""
+    for name in names:
+        shutil.copytree(library / name, folder / name)
+    return Settings(folder)
+
+
+@pytest.fixture(scope="session")
+def encoder(shared_folder: Path) -> Embedder:
+    """Load the real default embedder, once; one process converts it for all."""
+    with FileLock(shared_folder / "encoder.lock"):
+        return load_embedder()
 
 
 @pytest.fixture(scope="session")

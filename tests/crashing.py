@@ -293,15 +293,12 @@ def _wait(child: int, reading: int, seconds: float | None) -> dict[str, Any]:
 def _serve() -> None:
     """Run what comes in, line by line."""
     import pyarrow.parquet  # noqa: F401 # children shall find everything imported
-    from conftest import FakeEmbedder, pytest_unconfigure
+    from fakes import FakeEmbedder
 
     EMBEDDERS["fake"] = Family(lambda name, options: FakeEmbedder(name=name.source))  # noqa: ARG005
-    try:
-        for line in sys.stdin:
-            children = [_start(Job(**job)) for job in json.loads(line)]
-            print(json.dumps([_wait(*child) for child in children]), flush=True)  # noqa: T201
-    finally:
-        pytest_unconfigure()
+    for line in sys.stdin:
+        children = [_start(Job(**job)) for job in json.loads(line)]
+        print(json.dumps([_wait(*child) for child in children]), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import DATA, FakeEmbedder, StopAfter, predict_into
+from conftest import DATA, StopAfter, predict_into
+from fakes import FakeEmbedder
 
 from classifier import DocumentClassifier, progress
 from classifier.datamodels import Prediction, Rejection

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FakeEmbedder, StopAfter
+from conftest import StopAfter
+from fakes import FakeEmbedder
 
 from classifier import DocumentClassifier, workflows
 from classifier.datamodels import ReviewPolicy, Settings

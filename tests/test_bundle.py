@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FakeEmbedder, seal, sealed
+from conftest import scaled, seal, sealed
+from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -605,7 +606,7 @@ def test_a_bundle_holds_no_other_files_than_promised(tiny_bundle: Path) -> None:
 texts_of_any_kind = st.text(st.characters(), max_size=20)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=scaled(20, 100))
 @given(st.lists(st.tuples(texts_of_any_kind, texts_of_any_kind, texts_of_any_kind), max_size=6))
 def test_documents_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]]) -> None:
     """Any ids, texts and labels come back, by iterating, by index from either end and by slice."""
@@ -622,7 +623,7 @@ def test_documents_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: li
             store[index]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=scaled(12, 60))
 @given(st.sampled_from(["<f4", "<i4", "<i8"]), st.lists(st.integers(0, 5), min_size=1, max_size=3), st.randoms())
 def test_arrays_round_trip(tmp_path_factory: pytest.TempPathFactory, dtype: str, shape: list[int], random: Any) -> None:
     """Arrays are written byte for byte as numpy does, and mapped bit for bit, empty ones too."""

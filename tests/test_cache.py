@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FakeEmbedder
+from conftest import scaled
+from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -690,7 +691,7 @@ OFFSETS = st.integers(0, 15) | st.integers(0, 4095)
 NOISE = st.binary(min_size=1, max_size=8) | st.binary(min_size=300, max_size=300)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=scaled(12, 60))
 @given(damages=st.lists(st.tuples(PAGES, OFFSETS, NOISE), min_size=1, max_size=6))
 def test_no_damage_gives_a_wrong_vector(whole_file: bytes, damages: list[tuple[int, int, bytes]]) -> None:
     """Any bytes changed anywhere: no crash, and every vector is right."""

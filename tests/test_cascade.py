@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FakeEmbedder
+from fakes import FakeEmbedder
 
 from classifier import DocumentClassifier, progress, workflows
 from classifier.datamodels import STATUS_EMPTY, ReviewPolicy, Settings

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from conftest import DATA, FakeEmbedder
+from conftest import DATA
+from fakes import FakeEmbedder
 
 from classifier.modeling.choices import DENSE, KINDS, Choices
 from classifier.modeling.race import fit_hybrid, fit_logistic

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from conftest import DATA
+from conftest import borrow
 from playwright.sync_api import Browser, Page, expect
 from serving import (
     PAYLOAD,
@@ -33,11 +33,10 @@ NAME = '<img src=x onerror=window.hacked=1> [a](javascript:window.hacked=1) "b" 
 
 
 @pytest.fixture(scope="module")
-def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train a model that needs no transformer, and one whose labels are payloads."""
+def models_dir(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Store a model that needs no transformer, and one whose labels are payloads."""
     folder = tmp_path_factory.mktemp("classify")
-    settings = Settings(folder / "models")
-    workflows.train(DATA / "support_tickets.csv", settings, name="tickets", embedder="lsa")
+    settings = borrow(library, folder / "models", "tickets")
     doubled = [payload.replace('"', '""') for payload in PAYLOADS]
     kinds = ("grinder", "kettle", "beans", "mill", "filter", "spoon")
     rows = [f'"{label} {kind}","{label}"\n' for label in doubled for kind in kinds]

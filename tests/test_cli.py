@@ -23,7 +23,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import DATA, N_REAL_ROWS, FakeEmbedder
+from conftest import DATA, N_REAL_ROWS
+from fakes import FakeEmbedder
 
 import classifier
 from classifier import terminal

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from conftest import scaled
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -116,7 +117,7 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
     packed=st.sampled_from(sorted(COMPRESS)),
     codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(20, 100), deadline=None)
 def test_tables_are_read_as_if_they_were_not_compressed(
     folder: Path, rows: list[tuple[str, str]], packed: str, codec: str
 ) -> None:
@@ -136,7 +137,7 @@ def test_tables_are_read_as_if_they_were_not_compressed(
     | st.text('ab""\',;\t\n\r é{}[]:1\x00', min_size=1, max_size=200).map(str.encode)
 )
 @example(content=b"text,label\na\n")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(30, 150), deadline=None)
 @pytest.mark.parametrize("packed", COMPRESS)
 @pytest.mark.parametrize("suffix", TEXT_READERS)
 def test_any_bytes_mean_the_same_compressed(folder: Path, suffix: str, packed: str, content: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
-from conftest import DATA, predict_into
+from conftest import DATA, predict_into, scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,7 +127,7 @@ def test_the_public_datasets_are_there() -> None:
     last_end=st.booleans(),
     raw=st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=scaled(40, 200), deadline=None)
 def test_generated_files_lose_and_change_nothing(
     folder: Path,
     small_model: DocumentClassifier,
@@ -158,7 +158,7 @@ def test_generated_files_lose_and_change_nothing(
 
 
 @given(table=tables(), end=LINE_ENDS, kinds=st.lists(st.sampled_from(BAD_ROWS), min_size=3, max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(20, 100), deadline=None)
 def test_generated_files_with_bad_rows_account_for_each(
     folder: Path, small_model: DocumentClassifier, table: tuple[list[list[str]], list[int]], end: str, kinds: list[str]
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from conftest import FakeEmbedder
+from fakes import FakeEmbedder
 
 from classifier.embedding.contract import EmbeddingContract, MeasuresCoverage
 from classifier.errors import ContractMismatchError

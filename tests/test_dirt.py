@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import FakeEmbedder
+from fakes import FakeEmbedder
 from test_cli import Ran, command, refusal
 
 from classifier import load

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SMALL_TEXTS, FakeEmbedder
+from conftest import SMALL_TEXTS
+from fakes import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 from test_converted import tiny_encoder

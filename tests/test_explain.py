@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from conftest import SMALL_TEXTS, FakeEmbedder
+from conftest import SMALL_TEXTS, scaled
+from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -216,7 +217,7 @@ def test_what_is_left_out_leaves_a_gap() -> None:
     assert without("all", []) == "all"
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=scaled(40, 200))
 @given(STRINGS, st.data())
 def test_terms_without_a_part_are_those_of_the_text_without_it(text: str, data: st.DataObject) -> None:
     """Counting only around the part gives what counting everything again would, new pairs and unit length included."""

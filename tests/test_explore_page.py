@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DATA
+from conftest import borrow
 from playwright.sync_api import Browser, Page, expect
 from serving import PAYLOADS, SCREENSHOTS, assert_nothing_ran, opened, outside, served
 from streamlit.testing.v1 import AppTest
 
-from classifier import DocumentClassifier, workflows
+from classifier import DocumentClassifier
 from classifier.datamodels import Settings
 from classifier.modeling.predictor import Predictor
 from classifier.storage.registry import Registry
@@ -38,14 +38,12 @@ A_POINT = """() => { for (const canvas of document.querySelectorAll('[data-testi
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Store a model of each kind and one full of payloads; the first has its better map already."""
-    settings = Settings(tmp_path_factory.mktemp("explore") / "models")
-    workflows.train(DATA / "support_tickets.csv", settings, name="tickets", embedder="lsa")
-    workflows.train(DATA / "community_posts.csv", settings, name="posts", embedder="lsa", multi_label=True)
+    settings = borrow(library, tmp_path_factory.mktemp("explore") / "models", "tickets", "posts")
     texts = [f"{payload} {kind} {{a}} {{@who}}" for payload in PAYLOADS for kind in KINDS]
     labels = [payload for payload in PAYLOADS for _ in KINDS]
-    hostile = DocumentClassifier("lsa").fit(texts, labels, ids=[f"{text} id" for text in texts])
+    hostile = DocumentClassifier("lsa:8").fit(texts, labels, ids=[f"{text} id" for text in texts])
     Registry(settings.models_dir).add("hostile", hostile.save)
     store_map(settings, "tickets")
     store_map(settings, "posts")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DATA
+from conftest import borrow
 from typer.testing import CliRunner
 
 from classifier import DocumentClassifier, workflows
@@ -29,12 +29,9 @@ JOB_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
-def shelf(memory_folder: Path) -> Settings:
-    """Store a small model of each kind, that need no transformer, and one of a few documents."""
-    settings = Settings(memory_folder / "exploring" / "models")
-    workflows.train(DATA / "support_tickets.csv", settings, name="tickets", embedder="lsa")
-    workflows.train(DATA / "community_posts.csv", settings, name="posts", embedder="lsa", multi_label=True)
-    return settings
+def shelf(library: Path, memory_folder: Path) -> Settings:
+    """Store a small model of each kind, that need no transformer."""
+    return borrow(library, memory_folder / "exploring" / "models", "tickets", "posts")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FakeEmbedder
+from fakes import FakeEmbedder
 from test_parsing import docx, mail, pdf
 from typer.testing import CliRunner
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FakeEmbedder
+from fakes import FakeEmbedder
 from typer.testing import CliRunner, Result
 
 from classifier import DocumentClassifier

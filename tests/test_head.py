@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from conftest import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joblib import cpu_count
@@ -314,7 +315,7 @@ def test_a_label_that_only_conflicting_texts_carry_stays_in_training() -> None:
         assert set(y[folds != fold]) == {0, 1, 2}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=scaled(40, 200))
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 8)), min_size=2, max_size=30), st.integers(2, 5))
 def test_every_training_part_knows_every_label(rows: list[tuple[int, int]], n_folds: int) -> None:
     """Whatever texts and labels repeat: equal texts lie together, and no training part lacks a label."""

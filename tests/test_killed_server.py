@@ -9,14 +9,13 @@ import csv
 import io
 import os
 import random
-import shutil
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import DATA
+from conftest import borrow
 from playwright.sync_api import Browser, FilePayload, Page, expect
 from serving import WAIT_MILLISECONDS, Server, choose_strategy, opened, started
 
@@ -34,18 +33,10 @@ PATIENCE_SECONDS = 180
 TIMES = [pytest.param(1), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 21))]
 
 
-@pytest.fixture(scope="module")
-def trained(memory_folder: Path) -> Path:
-    """Store a small model that needs no transformer."""
-    settings = Settings(memory_folder / "killed" / "models")
-    workflows.train(DATA / "support_tickets.csv", settings, name=NAME, embedder="lsa")
-    return settings.models_dir
-
-
 @pytest.fixture
-def shelf(trained: Path, tmp_path: Path) -> Settings:
+def shelf(library: Path, tmp_path: Path) -> Settings:
     """Begin with the model alone."""
-    return Settings(shutil.copytree(trained, tmp_path / "models"))
+    return borrow(library, tmp_path / "models", NAME)
 
 
 def wait(until: Callable[[], bool]) -> None:

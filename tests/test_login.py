@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from conftest import DATA
+from conftest import borrow
 from streamlit import auth_util, config
 from streamlit.errors import StreamlitAuthError
 from streamlit.testing.v1 import AppTest
 
-from classifier import workflows
-from classifier.datamodels import Settings
 from classifier.workflows.corrections import last_corrections
 
 APP = str(Path(__file__).parents[1] / "streamlit_app.py")
@@ -94,11 +92,10 @@ def test_secrets_that_cannot_be_read_let_nobody_in(tmp_path: Path, monkeypatch: 
     ],
 )
 def test_a_decision_names_who_made_it(
-    user: dict[str, object] | None, who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    user: dict[str, object] | None, who: str, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only an address that a log-in vouches for counts as a name."""
-    settings = Settings(tmp_path / "models")
-    workflows.train(DATA / "support_tickets.csv", settings, name="tickets", embedder="lsa")
+    settings = borrow(library, tmp_path / "models", "tickets")
     monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(settings.models_dir))
     page = opened(user, has_login=who != "page")
     page.text_area[0].set_value("Where is my parcel?")

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import FakeEmbedder, seal
+from conftest import seal
+from fakes import FakeEmbedder
 from typer.testing import CliRunner
 
 from classifier import DocumentClassifier

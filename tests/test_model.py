@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL_TEXTS, FakeEmbedder
+from conftest import SMALL_TEXTS
+from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone, is_classifier

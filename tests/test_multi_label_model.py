@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FakeEmbedder
+from conftest import scaled
+from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
@@ -159,7 +160,7 @@ def test_confidence_of_independent_decisions_by_hand() -> None:
     assert rule.confidence(proba) == pytest.approx([0.81, 0.18])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=scaled(10, 50))
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=300), st.floats(0.01, 1))
 def test_confidence_of_any_probabilities_is_a_probability(proba: list[float], threshold: float) -> None:
     """Certain, impossible and many labels give finite log-odds and a confidence in [0, 1]."""

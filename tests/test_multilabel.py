@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -103,7 +104,7 @@ def test_equal_scores_have_no_say() -> None:
     assert proba.mean(axis=0) == pytest.approx(y.mean(axis=0), abs=0.02)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=scaled(10, 50))
 @given(answers(), st.randoms(use_true_random=False))
 def test_the_order_of_labels_does_not_matter(found: tuple[np.ndarray, np.ndarray], random: st.DataObject) -> None:
     """Permuted labels have permuted scales, thresholds and scores."""

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FakeEmbedder, seal
+from conftest import seal
+from fakes import FakeEmbedder
 
 from classifier import DocumentClassifier
 from classifier.embedding.contract import Embedder

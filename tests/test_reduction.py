@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from conftest import FakeEmbedder
+from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import DATA
+from conftest import borrow
 
 from classifier import workflows
 from classifier.datamodels import Document, Settings
@@ -24,18 +23,10 @@ from classifier.workflows.reviewing import STRATEGIES, ReviewItem
 NAME = "tickets"
 
 
-@pytest.fixture(scope="module")
-def trained(memory_folder: Path) -> Path:
-    """Store a small model that needs no transformer."""
-    settings = Settings(memory_folder / "reviewing" / "models")
-    workflows.train(DATA / "support_tickets.csv", settings, name=NAME, embedder="lsa")
-    return settings.models_dir
-
-
 @pytest.fixture
-def shelf(trained: Path, tmp_path: Path) -> Settings:
+def shelf(library: Path, tmp_path: Path) -> Settings:
     """Begin with the model and no decision."""
-    return Settings(shutil.copytree(trained, tmp_path / "models"))
+    return borrow(library, tmp_path / "models", NAME)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import write_table
+from conftest import scaled, write_table
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +45,7 @@ def cells(path: Path, encoding: str | None = None) -> list[tuple[Any, ...]]:
 
 @given(rows=TABLES, delimiter=st.sampled_from(",;\t|"), codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
 @example(rows=[("\n\x00",)], delimiter=",", codec="utf-8")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=scaled(40, 200), deadline=None)
 def test_csv_is_read_back_as_it_was_written(folder: Path, rows: Any, delimiter: str, codec: str) -> None:
     """Any text in any delimiter and Unicode encoding comes back equal."""
     path = folder / "a.csv"
@@ -57,7 +57,7 @@ def test_csv_is_read_back_as_it_was_written(folder: Path, rows: Any, delimiter: 
 
 
 @given(rows=st.lists(st.dictionaries(TEXTS, JSON_VALUES, min_size=1, max_size=3), min_size=1, max_size=5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=scaled(40, 200), deadline=None)
 def test_json_lines_are_read_back_as_they_were_written(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Any JSON object comes back equal, keys in order."""
     path = folder / "a.jsonl"
@@ -72,7 +72,7 @@ def test_json_lines_are_read_back_as_they_were_written(folder: Path, rows: list[
 
 
 @given(rows=TABLES, first=st.sampled_from(sorted(FORMATS)), second=st.sampled_from(sorted(FORMATS)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(30, 150), deadline=None)
 def test_every_format_carries_texts_to_every_other(folder: Path, rows: Any, first: str, second: str) -> None:
     """Two conversions in a row lose nothing, whichever the formats."""
     source = folder / "a.csv"
@@ -87,7 +87,7 @@ def test_every_format_carries_texts_to_every_other(folder: Path, rows: Any, firs
 
 
 @given(content=st.binary(max_size=200) | st.text('ab""\',;\t\n\r é{}[]:1\x00', max_size=200).map(str.encode))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=scaled(80, 400), deadline=None)
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
 def test_any_bytes_are_read_without_loss_or_refused_in_a_sentence(folder: Path, name: str, content: bytes) -> None:
     """There is no third way, and no traceback."""
@@ -108,7 +108,7 @@ def test_any_bytes_are_read_without_loss_or_refused_in_a_sentence(folder: Path, 
 
 
 @given(kinds=st.lists(st.sampled_from(["good", "ragged", "malformed", "blank"]), min_size=1, max_size=30))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(20, 100), deadline=None)
 def test_rows_are_records_and_rejections_together(folder: Path, kinds: list[str]) -> None:
     """Good, bad and blank lines in any order add up."""
     lines = {"good": "some words,x", "ragged": "a,b,c", "malformed": '"a" b,c', "blank": ""}
@@ -123,7 +123,7 @@ def test_rows_are_records_and_rejections_together(folder: Path, kinds: list[str]
 
 
 @given(st.integers() | st.decimals(allow_nan=False, allow_infinity=False).map(lambda number: f"{number:f}"))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(20, 100), deadline=None)
 def test_literals_of_numbers_survive(number: Any) -> None:
     """However long a number is, its digits stay."""
     assert to_json(Literal(str(number))) == str(number)

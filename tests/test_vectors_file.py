@@ -21,7 +21,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import FakeEmbedder
+from conftest import scaled
+from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -648,7 +649,7 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "pipe", "it is not a file")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=scaled(40, 200))
 @given(data=st.data())
 def test_a_damaged_file_is_never_believed(data: st.DataObject) -> None:
     """One changed byte anywhere is refused in one sentence, or changes nothing that is read."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import SMALL_TEXTS, FakeEmbedder
+from conftest import SMALL_TEXTS
+from fakes import FakeEmbedder
 from typer.testing import CliRunner, Result
 
 from classifier import load_embedder

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import FakeEmbedder
+from fakes import FakeEmbedder
 
 from classifier import load, workflows
 from classifier.datamodels import Settings

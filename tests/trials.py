@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from conftest import SMALL_TEXTS, FakeEmbedder
+from conftest import SMALL_TEXTS
 from crashing import Crasher, Ended, Job
+from fakes import FakeEmbedder
 
 from classifier import DocumentClassifier
 from classifier.prediction.outputs import summary_path

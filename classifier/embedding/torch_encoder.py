@@ -32,6 +32,12 @@ class TorchRuntime:
         The whole stack: transformer, pooling and what follows.
     precision : str, default='f32'
         ``f32``, or ``bf16`` by autocast.
+
+    Notes
+    -----
+    On a processor every row is run by itself. How torch adds up a product of matrices depends on the number of rows
+    on some processors (those with AVX-512): the last bits of a vector would depend on its company. On a graphics
+    processor, where rows by themselves would be very slow, they may.
     """
 
     def __init__(self, model: SentenceTransformer, precision: str = "f32") -> None:
@@ -39,16 +45,20 @@ class TorchRuntime:
 
     def run(self, batches: Iterable[TokenIds]) -> Iterator[Embeddings]:
         """Yield one vector per row of each batch, float32 of shape (n, n_dims), in order."""
+        for token_ids in batches:
+            parts = [token_ids] if self._model.device.type != "cpu" else np.split(token_ids, len(token_ids))
+            yield np.concatenate([self._vectors(part) for part in parts])
+
+    def _vectors(self, token_ids: TokenIds) -> Embeddings:
+        """Run the model once."""
         import torch
 
         device = self._model.device
-        for token_ids in batches:
-            with torch.inference_mode(), self._autocast(device.type):
-                input_ids = torch.from_numpy(token_ids).to(device)
-                features = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
-                output = self._model(features)["sentence_embedding"]
-                vectors: Embeddings = output.float().cpu().numpy()
-            yield vectors
+        with torch.inference_mode(), self._autocast(device.type):
+            input_ids = torch.from_numpy(token_ids).to(device)
+            features = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
+            vectors: Embeddings = self._model(features)["sentence_embedding"].float().cpu().numpy()
+        return vectors
 
     def _autocast(self, device: str) -> AbstractContextManager[Any]:
         """Return the context of the precision."""

@@ -39,16 +39,15 @@ class ReviewSession:
         Counts what was pressed without going on. A button that was clicked gets another key by it, so that it lets go
         of the keyboard and Enter accepts again.
     accepted : (str, int) or None
-        Text of the document that was accepted last, and the turn in which its buttons were drawn.
-    amended : bool
-        Whether another label on that screen has replaced the one that was accepted.
+        Text of the document that was accepted last, and how many labels were pressed for it since the screen was
+        drawn on which it was accepted.
 
     Notes
     -----
     What is pressed while the page is still being drawn reaches it in one go, and in no order that could be relied on.
-    A press therefore says for which document and in which turn its button was drawn: a label that was pressed on the
-    screen on which its document was accepted is meant for that document, whichever of the two came first; of several
-    labels pressed on one screen, nobody knows which was the last.
+    A press therefore says for which document and in which turn its button was drawn: a label that comes when its
+    document has just been accepted is meant for that document, whichever of the two was pressed first. Of several
+    labels pressed since one screen was drawn nobody knows which was the last: none of them is kept.
     """
 
     subject: tuple[Hashable, str]
@@ -63,7 +62,6 @@ class ReviewSession:
     problem: str = ""
     turn: int = 0
     accepted: tuple[str, int] | None = None
-    amended: bool = False
 
     def follow(self, before: ReviewSession) -> None:
         """Go on counting where another queue of the same model was left."""
@@ -100,23 +98,24 @@ class ReviewSession:
         self.chosen = label
         self.turn += 1
 
-    def is_ambiguous(self, turn: int) -> bool:
-        """Tell whether several labels were chosen since a screen was drawn."""
-        return self.turn - turn > 1
+    def n_pressed_since(self, turn: int) -> int:
+        """Count the labels that were pressed since the screen of a turn was drawn."""
+        return self.turn - turn
 
-    def was_accepted(self, item: ReviewItem, turn: int) -> bool:
-        """Tell whether a document was accepted on the screen that was drawn in this turn."""
-        return self.accepted == (item.text, turn)
+    def n_pressed_for(self, item: ReviewItem) -> int | None:
+        """Count the labels that were pressed for the document that was accepted last; None for any other one."""
+        return self.accepted[1] if self.accepted is not None and self.accepted[0] == item.text else None
 
-    def done(self, item: ReviewItem, number: int, turn: int = 0, *, amends: bool = False) -> None:
+    def done(self, item: ReviewItem, number: int, n_pressed: int = 0) -> None:
         """Go on after a decision about a document, and remember its number; twice is once."""
-        self.accepted, self.amended = (item.text, turn), amends
+        self.accepted = (item.text, n_pressed)
         if self._drop(item):
             self.n_done += 1
             self.history.append((number, item))
 
     def undo(self) -> None:
         """Go back to the document of the last decision, where there is one."""
+        self.accepted = None
         if self.history:
             _, item = self.history.pop()
             self.n_done -= 1
@@ -124,6 +123,7 @@ class ReviewSession:
 
     def skip(self, item: ReviewItem) -> None:
         """Go on without a decision; twice is once."""
+        self.accepted = None
         self.skipped.add(text_digest(item.text))
         if self._drop(item):
             self.n_skipped += 1

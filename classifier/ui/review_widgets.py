@@ -48,7 +48,7 @@ def decide(
     with st.container(horizontal=True):
         st.button(
             f"Accept **{markup.unformatted(session.chosen)}**" if session.chosen else "Accept",
-            key=f"accept-{key}",
+            key=f"accept-{key}-{session.turn}",  # a press tells by it which screen it was made on
             type="primary",
             shortcut="Enter",
             disabled=not session.chosen,
@@ -107,19 +107,21 @@ def _choose_other(screen: _Screen, key: str) -> None:
 
 
 def _choose(screen: _Screen, label: str) -> None:
-    """Choose a label; where its document was accepted on the same screen, decide for this one label instead."""
+    """Choose a label; where its document was accepted in the same haste, decide for this one label instead."""
     session, item = screen.session, screen.item
     if session.is_current(item):
         session.choose(label)
         return
-    if not session.was_accepted(item, screen.turn):
+    n_pressed = session.n_pressed_for(item)
+    if n_pressed is None:
         return
-    is_first = not session.amended
     _undo(screen.settings, session)
-    if session.is_current(item) and is_first:
-        _keep(screen, label, amends=True)
-    elif session.is_current(item):
+    if not session.is_current(item):
+        return
+    if n_pressed:
         session.problem = HASTE
+    else:
+        _keep(screen, label, n_pressed=1)
 
 
 def _several(opened: OpenModel, session: ReviewSession, key: str) -> None:
@@ -138,7 +140,8 @@ def _accept(screen: _Screen, several: str) -> None:
         session.chosen = join_labels(state.value_of(several) or [])
     if not session.chosen:
         return
-    if session.is_ambiguous(screen.turn):
+    n_pressed = session.n_pressed_since(screen.turn)
+    if n_pressed > 1:
         session.problem = HASTE
         return
     try:
@@ -149,10 +152,10 @@ def _accept(screen: _Screen, several: str) -> None:
     except ClassifierError as error:
         session.problem = str(error)
         return
-    _keep(screen, session.chosen)
+    _keep(screen, session.chosen, n_pressed=n_pressed)
 
 
-def _keep(screen: _Screen, label: str, *, amends: bool = False) -> None:
+def _keep(screen: _Screen, label: str, *, n_pressed: int) -> None:
     """Keep a decision, and go on; where it cannot be kept, say why and stay."""
     session, item = screen.session, screen.item
     try:
@@ -170,7 +173,7 @@ def _keep(screen: _Screen, label: str, *, amends: bool = False) -> None:
         session.problem = str(error)
         return
     session.problem = ""
-    session.done(item, number, screen.turn, amends=amends)
+    session.done(item, number, n_pressed)
     _pass_over(screen)
 
 
