@@ -18,6 +18,12 @@ from places import MEMORY, ROOT, cache_folder
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, hence before everything else
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ["CLASSIFIER_CACHE_DIR"] = cache_folder()
+for _name in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+):  # threads that wait for each other cost time
+    os.environ.setdefault(_name, "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 if MEMORY is not None:
     os.environ.setdefault(
         "PYTEST_DEBUG_TEMPROOT", str(MEMORY)
@@ -25,11 +31,13 @@ if MEMORY is not None:
 
 import hypothesis
 import pytest
-from fakes import FakeEmbedder
+from fakes import GATE, FakeEmbedder
 from filelock import FileLock
 from hypothesis import HealthCheck
 from playwright.sync_api import Browser
 from serving import chromium
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from classifier import DocumentClassifier, load_embedder, workflows
 from classifier.datamodels import Settings
@@ -43,8 +51,10 @@ from classifier.reading.documents import Row, Table, read_documents
 T = TypeVar("T")
 DATA = ROOT / "data"
 N_REAL_ROWS = 120
-LIBRARY_EMBEDDER = "lsa:16"
-LONGEST = ("test_docs", "test_converted", "test_cli")
+LIBRARY_EMBEDDER = "lsa:64"
+LONGEST = ("test_docs", "test_static", "test_converted", "test_cli", "test_browser")
+ONE_AT_A_TIME = {"test_jobs", "test_train_jobs", "test_killed_server", "test_sessions"}  # start jobs, or wait for many
+collect_ignore = ["gated"]
 THOROUGH = os.environ.get("CLASSIFIER_TEST_PROFILE") == "thorough"
 
 # A busy machine must not fail a property; what is drawn is the same every time, but for the thorough profile.
@@ -168,16 +178,27 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the real encoder, keep each file in one process, and begin with the files that take longest."""
+    """Mark what needs the real encoder, and begin with the files that take longest."""
     for item in items:
         if {"encoder", "real_model", "forum"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("encoder")
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+class ByFile(LoadFileScheduling):
+    """Keeps the tests of a file in one process, for what they share, and those of some files after each other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Name what the tests of one process have in common."""
+        file: str = super()._split_scope(nodeid)
+        return "one at a time" if Path(file).stem in ONE_AT_A_TIME else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Share the tests among processes."""
+    return ByFile(config, log)
 
 
 def pytest_unconfigure() -> None:
@@ -222,6 +243,26 @@ def library(shared_folder: Path) -> Path:
             )
             settings.models_dir.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def gated_model() -> DocumentClassifier:
+    """Train a classifier whose embedder waits at a gate, in processes that the fixture `gate` was there for."""
+    rows = [(text, label) for label, texts in SMALL_TEXTS.items() for text in texts]
+    return DocumentClassifier(FakeEmbedder(name="gated:x")).fit(*map(list, zip(*rows, strict=True)))
+
+
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Let three blocks of each process on `gated_model` pass; this file holds how many may, all may without it.
+
+    Three are needed for the first one to be written: the next ones are in hand by then.
+    """
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests" / "gated"), str(ROOT)]))
+    monkeypatch.setenv(GATE, str(tmp_path / "gate"))
+    (tmp_path / "gate").write_text("3")
+    yield tmp_path / "gate"
+    (tmp_path / "gate").unlink(missing_ok=True)
 
 
 def borrow(library: Path, folder: Path, *names: str) -> Settings:

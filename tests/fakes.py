@@ -76,12 +76,14 @@ class FakeEmbedder:
 class GatedEmbedder(FakeEmbedder):
     """A fake embedder that waits at a gate: a file with the number of calls that may pass, named by the environment.
 
-    Where there is no such file, or no longer, every call passes. Something to interrupt need not take long by itself.
+    Where there is no such file, or no longer, every call passes. Who has to wait makes a file of the gate's name with
+    ``.reached`` behind it. So something to interrupt need not take long by itself.
     """
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
         """Hash each text, once it is allowed."""
         while not self._may_pass():
+            Path(f"{os.environ[GATE]}.reached").touch()
             time.sleep(0.005)
         return super().encode(texts, progress=progress)
 

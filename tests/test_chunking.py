@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from conftest import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -197,18 +198,19 @@ def test_no_string_is_too_strange(text: str) -> None:
     assert np.isfinite(chunker.coverage([text])).all()
 
 
-def test_ten_megabytes_are_read_whole_in_bounded_memory() -> None:
+def test_megabytes_are_read_whole_in_bounded_memory() -> None:
     """A very long text keeps every token and needs little more than they do."""
-    text = "sun rain wind " * 714_286
+    n_times = scaled(71_428, 714_286)
+    text = "sun rain wind " * n_times
     chunker = Chunker(words(), 256)
     started = time.perf_counter()
     tracemalloc.start()
     n_tokens = sum(chunk.n_tokens for chunk in chunker.chunks([text]))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert n_tokens == 3 * 714_286
-    assert peak < 100_000_000
-    assert time.perf_counter() - started < 20
+    assert n_tokens == 3 * n_times
+    assert peak < 10 * len(text)
+    assert time.perf_counter() - started < 60
 
 
 def test_one_endless_word_is_cut_hard() -> None:

@@ -27,7 +27,7 @@ from conftest import DATA, N_REAL_ROWS
 from fakes import FakeEmbedder
 
 import classifier
-from classifier import terminal
+from classifier import DocumentClassifier, terminal
 from classifier.analysis.evaluation import evaluate
 from classifier.cli import main
 from classifier.cli.main import STOPPED
@@ -36,6 +36,8 @@ from classifier.embedding.contract import Embedder
 from classifier.embedding.embedders import EMBEDDERS, Family
 from classifier.errors import EmptyTextWarning, TrainingDataWarning
 from classifier.interrupts import interruptible
+from classifier.prediction.batch import BLOCK_ROWS
+from classifier.storage.registry import Registry
 
 N_TEST_ROWS = 25
 LONGEST_TEXT = 300
@@ -123,7 +125,7 @@ def command(*arguments: object, stdin: bytes = b"") -> Ran:
     return Ran(int(stop.value.code or 0), out.buffer.getvalue(), err.buffer.getvalue().decode())  # type: ignore[attr-defined]
 
 
-def process(*arguments: object, stdin: bytes = b"", **environment: str) -> Ran:
+def command_line(*arguments: object, stdin: bytes = b"", **environment: str) -> Ran:
     """Run the command line as a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "classifier", *map(str, arguments)],
@@ -174,7 +176,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     short_rows("support_tickets_test.csv", folder / "test.csv", N_TEST_ROWS)
     source = short_rows("support_tickets.csv", folder / "support part.csv", N_REAL_ROWS)
-    ran = process("train", source, "--models-dir", folder / "models", "--json")
+    ran = command_line("train", source, "--models-dir", folder / "models", "--json")
     assert ran.code == 0, ran.err
     (folder / "trained.json").write_bytes(ran.raw)
     (folder / "trained.err").write_text(ran.err)
@@ -332,7 +334,7 @@ def test_a_label_is_one_short_piece(label: str) -> None:
 def test_a_process_predicts_from_stdin_to_stdout(shelf: Path) -> None:
     """A dash reads standard input; nothing but rows goes out, and every cell of the input is in them."""
     content = f'id;text\r\n007;"{QUESTION}"\r\n008;"two\r\nlines; and ""quotes"""\r\n009;\r\n'.encode()
-    ran = process("predict", "support-part", "-", stdin=content, CLASSIFIER_MODELS_DIR=str(shelf))
+    ran = command_line("predict", "support-part", "-", stdin=content, CLASSIFIER_MODELS_DIR=str(shelf))
     assert ran.code == 0, ran.err
     header, *rows = csv.reader(io.StringIO(ran.out, newline=""), delimiter=";", strict=True)
     assert header == ["id", "text", *ADDED]
@@ -354,11 +356,11 @@ def running(*arguments: object) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for(process: subprocess.Popen[str], is_there: Callable[[], bool]) -> None:
@@ -369,47 +371,58 @@ def wait_for(process: subprocess.Popen[str], is_there: Callable[[], bool]) -> No
         time.sleep(0.01)
 
 
-def write_parcels(n_rows: int, more: str = "") -> None:
+def write_parcels(n_rows: int) -> None:
     """Write many rows to ``long.csv``."""
     with Path("long.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text"])
-        writer.writerows([f"parcel {number}{more}"] for number in range(n_rows))
+        writer.writerows([f"parcel {number}"] for number in range(n_rows))
 
 
-def test_ctrl_c_finishes_the_block_in_hand_and_says_how_to_go_on(shelf: Path) -> None:
+@pytest.fixture
+def gated_shelf(gated_model: DocumentClassifier, tmp_path: Path) -> Path:
+    """Store a model whose embedder waits at a gate."""
+    Registry(tmp_path / "gated").add("gated", gated_model.save)
+    return tmp_path / "gated"
+
+
+def test_ctrl_c_finishes_the_block_in_hand_and_says_how_to_go_on(gated_shelf: Path, gate: Path) -> None:
     """SIGINT ends a run with 130, keeps what is finished and an earlier output; the same command does the rest."""
-    write_parcels(12_000)
+    write_parcels(6 * BLOCK_ROWS)
     Path("out.csv").write_text("of last week")
-    arguments = ["predict", "support-part", "long.csv", "-o", "out.csv", "--models-dir", str(shelf)]
+    arguments = ["predict", "gated", "long.csv", "-o", "out.csv", "--models-dir", str(gated_shelf), "--no-cache"]
     journal = Path("out.csv.unfinished/journal")
     with running(*arguments) as process:
         wait_for(process, lambda: journal.exists() and b'"kind": "block"' in journal.read_bytes())
         process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        gate.write_text("4")
         out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (130, "")
-    assert err.splitlines() == [
-        "stopping after the block in hand; once more stops at once",
-        "stopped; what is finished is kept in out.csv.unfinished. To go on:",
-        f"  classifier {shlex.join(arguments)}",
+    assert [said, *err.splitlines(keepends=True)] == [
+        "stopping after the block in hand; once more stops at once\n",
+        "stopped; what is finished is kept in out.csv.unfinished. To go on:\n",
+        f"  classifier {shlex.join(arguments)}\n",
     ]
     assert Path("out.csv").read_text() == "of last week"
     assert sorted(path.name for path in Path().iterdir()) == ["long.csv", "out.csv", "out.csv.unfinished"]
-    report = command(*arguments, "--json").json
-    assert 0 < report["n_rows_before"] < report["counts"]["n_rows"] == 12_000
+    gate.unlink()
+    report = command_line(*arguments, "--json").json
+    assert 0 < report["n_rows_before"] < report["counts"]["n_rows"] == 6 * BLOCK_ROWS
     assert [row[0] for row in csv_rows(Path("out.csv").read_text())] == [
         row[0] for row in csv_rows(Path("long.csv").read_text())
     ]
     assert sorted(path.name for path in Path().iterdir()) == ["long.csv", "out.csv", "out.csv.summary.json"]
 
 
-def test_a_second_ctrl_c_stops_at_once(shelf: Path) -> None:
+def test_a_second_ctrl_c_stops_at_once(gated_shelf: Path, gate: Path) -> None:
     """Nobody has to wait for a block; an earlier output stays as it was."""
-    write_parcels(20_000, " was left in the rain again" * 30)
+    gate.write_text("0")
+    write_parcels(BLOCK_ROWS)
     Path("out.csv").write_text("of last week")
-    with running("predict", "support-part", "long.csv", "-o", "out.csv", "--models-dir", shelf) as process:
-        wait_for(process, lambda: Path("out.csv.unfinished").exists())
-        time.sleep(0.3)
+    with running("predict", "gated", "long.csv", "-o", "out.csv", "--models-dir", gated_shelf) as process:
+        wait_for(process, Path(f"{gate}.reached").exists)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         said = process.stderr.readline()
@@ -487,12 +500,12 @@ def test_ctrl_c_within_a_finaliser_is_not_lost() -> None:
 
 def test_a_process_refuses_in_one_sentence() -> None:
     """A mistake ends a real process with 1, one sentence on stderr and nothing on stdout."""
-    assert refusal(process("predict", "nobody", "missing.csv")).startswith("missing.csv: there is no such file")
+    assert refusal(command_line("predict", "nobody", "missing.csv")).startswith("missing.csv: there is no such file")
 
 
 def test_version_of_a_process() -> None:
     """The version is printed and nothing heavy is needed for it."""
-    assert process("--version") == (0, f"{classifier.__version__}\n".encode(), "")
+    assert command_line("--version") == (0, f"{classifier.__version__}\n".encode(), "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import scaled
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from classifier import load_embedder
@@ -41,8 +42,8 @@ TEXTS = [
 ]
 FILES = ["encoder.json", "model.xml", "model.bin", "tokenizer.json"]
 HEAVY = {"pandas", "pyarrow", "scipy", "sentence_transformers", "sklearn", "torch", "transformers"}
-N_RACERS = 3
-N_EXITS = 20
+N_RACERS = scaled(2, 3)
+N_EXITS = scaled(4, 20)
 N_EXITS_AT_ONCE = 4
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

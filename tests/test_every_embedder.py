@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SMALL_TEXTS
+from conftest import SMALL_TEXTS, scaled
 from fakes import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,10 +29,10 @@ from classifier.modeling.predictor import Predictor
 NAMES = [
     "default",
     "default+pooling:cls",
-    "default+pooling:max",
-    "default+pooling:mean-last-4",
-    "default+pooling:first-layer",
-    "default+pooling:layers-1-3",
+    "{encoder}+pooling:max",
+    "{encoder}+pooling:layers-0-2",
+    "{encoder}+pooling:first-layer",
+    "{encoder}+pooling:layers-1-2",
     "transformer:{encoder}",
     "static:{encoder}",
     "lsa:12",
@@ -60,7 +60,7 @@ STRANGE = [
     "İ",
     "a" * 300,
 ]
-N_HUGE = 10_000_000
+N_HUGE = scaled(1_000_000, 10_000_000)
 CONTRACT = EmbeddingContract(
     model_id="some/encoder",
     revision="abc",

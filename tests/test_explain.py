@@ -514,7 +514,7 @@ def test_a_real_refund_is_explained_by_its_words(real_model: DocumentClassifier)
 
 def test_a_real_long_text_has_a_passage_that_decides(real_model: DocumentClassifier) -> None:
     """The passage that speaks for the label is the one that was put there."""
-    filler = "The weather was grey and the meeting took the whole morning, as it does every week. " * 10
+    filler = "The weather was grey and the meeting took the whole morning, as it does every week. " * 8
     text = f"{filler}\n{REFUND * 3}\n{filler}"
     explanation = explain(real_model, text, label="refund_return", k=0)
     check(explanation, text)

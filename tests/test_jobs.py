@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import SMALL_TEXTS, borrow
-from fakes import GATE, FakeEmbedder
+from conftest import borrow
 
 from classifier import DocumentClassifier
 from classifier.datamodels import ReviewPolicy, Settings
 from classifier.errors import FileProblemError, UnknownJobError
+from classifier.prediction.batch import BLOCK_ROWS
 from classifier.storage.registry import Registry
 from classifier.workflows import batch_jobs
 from classifier.workflows.batch_jobs import RowFilter
@@ -38,17 +38,15 @@ from classifier.workflows.jobs import (
 )
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are ended by signals")
-N_ROWS = 5 * 2048  # five blocks
+N_ROWS = 6 * BLOCK_ROWS
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def shelf(library: Path, memory_folder: Path) -> Settings:
+def shelf(library: Path, gated_model: DocumentClassifier, memory_folder: Path) -> Settings:
     """Store a small model that needs no transformer, and one whose embedder waits at a gate."""
     settings = borrow(library, memory_folder / "jobs" / "models", "tickets")
-    rows = [(text, label) for label, texts in SMALL_TEXTS.items() for text in texts]
-    model = DocumentClassifier(FakeEmbedder(name="gated:x")).fit(*map(list, zip(*rows, strict=True)))
-    Registry(settings.models_dir).add("gated", model.save)
+    Registry(settings.models_dir).add("gated", gated_model.save)
     return settings
 
 
@@ -56,15 +54,6 @@ def shelf(library: Path, memory_folder: Path) -> Settings:
 def jobs(shelf: Settings) -> Jobs:
     """Begin with the model."""
     return Jobs(shelf)
-
-
-@pytest.fixture
-def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let three blocks of every job on the model ``gated`` pass, until this file is removed."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests" / "gated"), str(ROOT)]))
-    monkeypatch.setenv(GATE, str(tmp_path / "gate"))
-    (tmp_path / "gate").write_text("3")
-    return tmp_path / "gate"
 
 
 def predict(jobs: Jobs, shelf: Settings, n_rows: int = N_ROWS, model: str = "tickets") -> Job:
@@ -157,9 +146,11 @@ def test_a_job_outlives_its_server(shelf: Settings, gate: Path) -> None:
     command = [sys.executable, "-c", script, str(shelf.models_dir)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT) as server:
         assert server.stdout is not None
-        job = Jobs(shelf).find(server.stdout.readline().strip())
-        wait(lambda: has_begun(job))
-        os.killpg(server.pid, signal.SIGKILL)
+        try:
+            job = Jobs(shelf).find(server.stdout.readline().strip())
+            wait(lambda: has_begun(job))
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
     gate.unlink()
     assert ended(job) == DONE
     assert job.result is not None

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import borrow
+from conftest import borrow, scaled
 from playwright.sync_api import Browser, FilePayload, Page, expect
 from serving import WAIT_MILLISECONDS, Server, choose_strategy, opened, started
 
@@ -27,8 +27,8 @@ from classifier.workflows.jobs import DONE, UNDER_WAY, Job, Jobs
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(os.name == "nt", reason="processes are ended by signals")]
 
 NAME = "tickets"
-N_ROWS = 60_000
-N_CORRECTIONS = 100
+N_ROWS = scaled(10_000, 60_000)
+N_CORRECTIONS = scaled(20, 100)
 PATIENCE_SECONDS = 180
 TIMES = [pytest.param(1), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 21))]
 
@@ -80,7 +80,7 @@ def test_a_batch_goes_on(browser: Browser, shelf: Settings, tmp_path: Path, seed
         started(shelf.models_dir, tmp_path / "log-2.txt") as server,
         opened(browser, f"{server.address}/batch?job={job.id}", []) as page,
     ):
-        expect(page.get_by_text("60,000 rows answered")).to_be_visible(timeout=WAIT_MILLISECONDS)
+        expect(page.get_by_text(f"{N_ROWS:,} rows answered")).to_be_visible(timeout=WAIT_MILLISECONDS)
     with (job.folder / "answers.csv").open(encoding="utf-8", newline="") as answers:
         assert [row["id"] for row in csv.DictReader(answers)] == [str(row) for row in range(N_ROWS)]
 
