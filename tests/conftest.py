@@ -11,23 +11,14 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from places import MEMORY, ROOT, cache_folder
+from places import DATA, MEMORY, N_THREADS, ROOT, THOROUGH, cache_folder
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, hence before everything else
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ["CLASSIFIER_CACHE_DIR"] = cache_folder()
-for _name in (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-):  # threads that wait for each other cost time
-    os.environ.setdefault(_name, "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
-if MEMORY is not None:
-    os.environ.setdefault(
-        "PYTEST_DEBUG_TEMPROOT", str(MEMORY)
-    )  # where no test asks for a disk, none has to wait for one
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = N_THREADS
 
 import hypothesis
 import pytest
@@ -48,14 +39,11 @@ from classifier.prediction.journal import Journal
 from classifier.prediction.outputs import OUTPUT, REJECTED, JournaledOutput, StreamedOutput
 from classifier.reading.documents import Row, Table, read_documents
 
-T = TypeVar("T")
-DATA = ROOT / "data"
 N_REAL_ROWS = 120
 LIBRARY_EMBEDDER = "lsa:64"
 LONGEST = ("test_docs", "test_static", "test_converted", "test_cli", "test_browser")
 ONE_AT_A_TIME = {"test_jobs", "test_train_jobs", "test_killed_server", "test_sessions"}  # start jobs, or wait for many
 collect_ignore = ["gated"]
-THOROUGH = os.environ.get("CLASSIFIER_TEST_PROFILE") == "thorough"
 
 # A busy machine must not fail a property; what is drawn is the same every time, but for the thorough profile.
 _PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -86,11 +74,6 @@ SMALL_TEXTS = {
         "a spirit level",
     ],
 }
-
-
-def scaled(quick: T, thorough: T) -> T:
-    """Choose the size of a test: a sample for ``make test``, the whole for ``make test-all``."""
-    return thorough if THOROUGH else quick
 
 
 class StopAfter(threading.Event):

@@ -1,19 +1,27 @@
-"""Where tests keep what they share, before anything of the product is imported."""
+"""Where tests keep what they share, and how large they are: light, as processes that tests start import it, too."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
+DATA = ROOT / "data"
+THOROUGH = os.environ.get("CLASSIFIER_TEST_PROFILE") == "thorough"
 _MADE_BY = {
     "encoders": ("converted", "openvino_runtime", "origin", "torch_encoder"),
     "static": ("static", "origin", "words"),
 }
 _SHARED_MEMORY, _ENOUGH_BYTES = Path("/dev/shm"), 4 << 30  # noqa: S108 # only fresh folders inside are used
 MEMORY = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free > _ENOUGH_BYTES else None
+
+N_THREADS = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"  # those of two processes would wait for each other
 
 
 def cache_folder() -> str:
@@ -29,3 +37,8 @@ def cache_folder() -> str:
         kept.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(kept)
     return str(folder)
+
+
+def scaled(quick: T, thorough: T) -> T:
+    """Choose the size of a test: a sample for ``make test``, the whole for ``make test-all``."""
+    return thorough if THOROUGH else quick

@@ -13,8 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import DATA, StopAfter, predict_into
+from conftest import StopAfter, predict_into
 from fakes import FakeEmbedder
+from places import DATA
 
 from classifier import DocumentClassifier, progress
 from classifier.datamodels import Prediction, Rejection

@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import scaled, seal, sealed
+from conftest import seal, sealed
 from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import scaled
 
 from classifier import DocumentClassifier
 from classifier.analysis.scope import ScopeRule

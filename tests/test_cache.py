@@ -26,11 +26,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import scaled
 from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from places import scaled
 
 from classifier import progress
 from classifier.embedding import cache as cache_module

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from conftest import DATA
 from fakes import FakeEmbedder
+from places import DATA
 
 from classifier.modeling.choices import DENSE, KINDS, Choices
 from classifier.modeling.race import fit_hybrid, fit_logistic

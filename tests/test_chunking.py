@@ -7,9 +7,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import scaled
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from classifier.embedding import chunking

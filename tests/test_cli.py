@@ -23,8 +23,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import DATA, N_REAL_ROWS
+from conftest import N_REAL_ROWS
 from fakes import FakeEmbedder
+from places import DATA
 
 import classifier
 from classifier import DocumentClassifier, terminal

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from conftest import scaled
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from places import scaled
 
 from classifier.errors import ClassifierError, FileProblemError
 from classifier.reading.compression import BOMB_BYTES, BOMB_RATIO, LONGEST_LINE_BYTES, open_bytes

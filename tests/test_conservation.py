@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
-from conftest import DATA, predict_into, scaled
+from conftest import predict_into
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import DATA, scaled
 
 from classifier import DocumentClassifier
 from classifier.prediction.batch import ADDED_COLUMNS, BatchCounts
@@ -22,6 +23,7 @@ from classifier.prediction.formats import unescape_formula
 DATASETS = Path(__file__).parents[1] / ".." / "shared" / "datasets"
 N_ADDED = len(ADDED_COLUMNS)
 LONGEST_CELL = 1 << 28
+MOST_BYTES = 2_000_000
 
 NASTY_CELLS = (
     *(
@@ -92,7 +94,13 @@ def folder(memory_folder: Path) -> Path:
 
 @pytest.mark.parametrize(
     "path",
-    [DATA / "inbox.csv", DATA / "support_tickets.csv", *sorted(DATASETS.glob("*/*.csv"))],
+    [
+        *(DATA / "inbox.csv", DATA / "support_tickets.csv"),
+        *(
+            pytest.param(path, marks=pytest.mark.slow) if path.stat().st_size > MOST_BYTES else path
+            for path in sorted(DATASETS.glob("*/*.csv"))
+        ),
+    ],
     ids=lambda path: f"{path.parent.name}/{path.name}",
 )
 def test_real_files_lose_and_change_nothing(small_model: DocumentClassifier, tmp_path: Path, path: Path) -> None:

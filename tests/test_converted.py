@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import scaled
+from places import scaled
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from classifier import load_embedder

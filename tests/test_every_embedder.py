@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SMALL_TEXTS, scaled
+from conftest import SMALL_TEXTS
 from fakes import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
+from places import scaled
 from test_converted import tiny_encoder
 
 from classifier import DocumentClassifier, load_embedder

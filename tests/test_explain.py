@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from conftest import SMALL_TEXTS, scaled
+from conftest import SMALL_TEXTS
 from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import scaled
 from typer.testing import CliRunner
 
 from classifier import DocumentClassifier

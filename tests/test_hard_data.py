@@ -153,6 +153,7 @@ def held_out_accuracy(model: DocumentClassifier, name: str) -> float:
     return float(next(one["accuracy"] for one in model.facts_["baselines"] if one["name"] == name))
 
 
+@pytest.mark.slow
 def test_chinese_keeps_its_words(encoder: Embedder) -> None:
     """Without spaces between words, the sparse half still learns, where the encoder itself knows little."""
     file = DATASETS / "sib200_zho_Hans" / "train.csv"

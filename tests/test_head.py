@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joblib import cpu_count
+from places import scaled
 from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 

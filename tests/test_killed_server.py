@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import borrow, scaled
+from conftest import borrow
+from places import scaled
 from playwright.sync_api import Browser, FilePayload, Page, expect
 from serving import WAIT_MILLISECONDS, Server, choose_strategy, opened, started
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from conftest import DATA
+from places import DATA
 from test_label_texts import WordEmbedder
 from typer.testing import CliRunner
 

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from conftest import DATA
+from places import DATA
 from playwright.sync_api import Browser, Page, expect
 from serving import (
     PAYLOAD,

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import scaled
 from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import scaled
 from threadpoolctl import threadpool_limits
 
 from classifier import DocumentClassifier

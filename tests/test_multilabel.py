@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from conftest import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import scaled
 from scipy.optimize import minimize
 from sklearn.metrics import brier_score_loss, f1_score, precision_recall_fscore_support
 

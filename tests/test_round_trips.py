@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import scaled, write_table
+from conftest import write_table
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from places import scaled
 
 from classifier.datamodels import Rejection
 from classifier.errors import FileProblemError

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import scaled
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from classifier import DocumentClassifier

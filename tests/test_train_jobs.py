@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from conftest import DATA
+from places import DATA
 
 from classifier import workflows
 from classifier.datamodels import Settings

@@ -21,10 +21,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import scaled
 from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import scaled
 
 from classifier.embedding import vectors_file
 from classifier.embedding.contract import Embedder, Embeddings, HasState, MeasuresCoverage

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import scaled
 
 from classifier import DocumentClassifier
 from classifier.datamodels import EncoderOptions
