@@ -179,6 +179,7 @@ class ByFile(LoadFileScheduling):
         return "one at a time" if Path(file).stem in ONE_AT_A_TIME else file
 
 
+@pytest.hookimpl(optionalhook=True)  # the tests also run without xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     """Share the tests among processes."""
     return ByFile(config, log)

@@ -70,7 +70,7 @@ def fail_at(bench: Bench, moments: list[tuple[int, str]]) -> None:
 
 
 def test_every_call_may_fail(bench: Bench) -> None:
-    """A full disk at one write, fsync, truncate, open, rename or removal; one in four in CSV (each in ``make test-all``), some in other formats."""
+    """A full disk at one write, fsync, truncate, open, rename or removal; more of them in CSV than in other formats."""
     step = scaled(4, 1) if Path(bench.job.target).name == "out.csv" else 9
     fail_at(bench, [(at, FAULTS[at % 3]) for at in range(0, len(bench.calls) + 1, step)])
 

@@ -74,13 +74,13 @@ def kill_at_random(bench: Bench, n_trials: int, seed: int) -> None:
 def test_a_run_may_be_killed_at_calls_to_the_system(bench: Bench) -> None:
     """At some of the writes, fsyncs, renames and others, before, after and in the middle: running again is enough."""
     n_calls, shift = len(bench.calls), list(KINDS).index(Path(bench.job.target).name)
-    calls = [(n_calls * (5 * number + shift)) // 40 for number in range(8)]
+    calls = [(n_calls * (10 * number + shift)) // 40 for number in range(4)]
     kill_at_calls(bench, [(at, KILLS[(number + shift) % 3]) for number, at in enumerate(calls)])
 
 
 def test_a_run_may_be_killed_at_random_moments(bench: Bench) -> None:
     """Whatever it was doing: running again is enough."""
-    kill_at_random(bench, 2, seed=1)
+    kill_at_random(bench, 1, seed=1)
 
 
 @pytest.mark.slow
@@ -110,7 +110,7 @@ def kill_twice(bench: Bench, n_trials: int, seed: int) -> None:
 
 def test_a_run_may_be_killed_while_it_recovers(bench: Bench) -> None:
     """The second kill comes while the files of the first run are looked at and cut off."""
-    kill_twice(bench, 4, seed=3)
+    kill_twice(bench, 2, seed=3)
 
 
 @pytest.mark.slow
@@ -176,8 +176,8 @@ def kill_the_real_one(model: DocumentClassifier, folder: Path, n_kills: int, see
 
 
 def test_a_run_of_the_real_encoder_may_be_killed(real_model: DocumentClassifier, tmp_path: Path) -> None:
-    """Twice: its numbers are the same as in one run, to the last digit."""
-    kill_the_real_one(real_model, tmp_path, 2, seed=7)
+    """Its numbers are the same as in one run, to the last digit."""
+    kill_the_real_one(real_model, tmp_path, 1, seed=7)
 
 
 @pytest.mark.slow

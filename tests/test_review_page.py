@@ -206,6 +206,7 @@ def test_walk_by_keyboard(page: Page, requested: list[str], shelf: Settings) -> 
     page.get_by_role("button", name="Change").click()
     expect(page.locator(".review .text")).to_have_text(first.text, timeout=WAIT_MILLISECONDS)
     page.get_by_role("combobox", name="Another label, or one of your own").fill("a label of my own")
+    page.get_by_role("option").filter(has_text="a label of my own").wait_for()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Accept")).to_contain_text("a label of my own")
     page.get_by_role("button", name="Accept").click()

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from conftest import borrow
+from typer.testing import CliRunner, Result
 
 from classifier import workflows
+from classifier.cli import app
 from classifier.datamodels import Document, Settings
 from classifier.errors import OptionError, TrainingDataError, UnknownModelError, UnknownNameError
 from classifier.modeling.predictor import Predictor
@@ -198,10 +200,9 @@ def test_decisions_about_several_labels_are_sets() -> None:
     assert (applied.n_relabelled, applied.n_added) == (2, 0)
 
 
-def run(shelf: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line."""
-    command = [sys.executable, "-m", "classifier", *arguments, "--models-dir", str(shelf.models_dir)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(shelf: Settings, *arguments: str) -> Result:
+    """Run the command line in this process."""
+    return CliRunner().invoke(app, [*arguments, "--models-dir", str(shelf.models_dir)])
 
 
 def test_the_command_line_tells_the_same_story(shelf: Settings, model: Predictor, tmp_path: Path) -> None:
@@ -225,4 +226,6 @@ def test_the_command_line_tells_the_same_story(shelf: Settings, model: Predictor
     trained = run(shelf, "retrain", NAME, "--json")
     assert json.loads(trained.stdout)["model"] == "tickets@2"
     assert "promote tickets@3" in run(shelf, "retrain", NAME).stdout
-    assert run(shelf, "review", "nobody").stderr.startswith("error: There is no model 'nobody'")
+    command = [sys.executable, "-m", "classifier", "review", "nobody", "--models-dir", str(shelf.models_dir)]
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.stderr.startswith("error: There is no model 'nobody'")

@@ -227,7 +227,7 @@ def _converted(torch_model: Any) -> Any:
     """Trace the whole stack, from token ids to vectors."""
     import torch
 
-    class Stack(torch.nn.Module):
+    class Stack(torch.nn.Module):  # type: ignore[misc] # types of torch are not read
         """Token ids in, vectors out."""
 
         def __init__(self) -> None:

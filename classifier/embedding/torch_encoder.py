@@ -131,8 +131,8 @@ def quiet_transformers() -> Iterator[None]:
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
@@ -193,7 +193,7 @@ def _layer_pooling(first: int, last: int, kind: str) -> Any:
     """Make a module that averages the layers `first` to `last`, then pools their tokens."""
     import torch
 
-    class LayerPooling(torch.nn.Module):
+    class LayerPooling(torch.nn.Module):  # type: ignore[misc] # types of torch are not read
         """Average layers, then pool tokens."""
 
         def forward(self, features: dict[str, Any]) -> dict[str, Any]:
