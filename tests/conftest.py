@@ -43,6 +43,27 @@ N_REAL_ROWS = 120
 LIBRARY_EMBEDDER = "lsa:64"
 LONGEST = ("test_docs", "test_static", "test_converted", "test_cli", "test_browser")
 ONE_AT_A_TIME = {"test_jobs", "test_train_jobs", "test_killed_server", "test_sessions"}  # start jobs, or wait for many
+MARKED = {
+    "encoder": {
+        *("test_cli", "test_converted", "test_docs", "test_embedders", "test_engine", "test_every_embedder"),
+        *("test_poolings", "test_quiet", "test_static", "test_transformer", "test_vectors_workflow"),
+    },
+    "process": {
+        *("test_cache", "test_compression", "test_faults", "test_files", "test_jobs", "test_killed_server"),
+        *("test_parsing", "test_persistence", "test_recovery", "test_reviewing", "test_train_jobs", "test_exporting"),
+    },
+    "page": {
+        *(
+            "test_classify_page",
+            "test_explore_page",
+            "test_login",
+            "test_models_page",
+            "test_report_ui",
+            "test_sessions",
+        ),
+        *("test_review_page", "test_ui"),
+    },
+}
 collect_ignore = ["gated"]
 
 # A busy machine must not fail a property; what is drawn is the same every time, but for the thorough profile.
@@ -162,10 +183,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the real encoder, and begin with the files that take longest."""
+    """Mark what takes long and why, and begin with the files that take longest."""
     for item in items:
         if {"encoder", "real_model", "forum"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("encoder")
+        for mark in [mark for mark, files in MARKED.items() if item.path.stem in files]:
+            item.add_marker(mark)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 

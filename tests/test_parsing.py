@@ -218,7 +218,7 @@ def test_nothing_is_opened_but_the_standard_streams() -> None:
     )
     for name, content, *_ in READABLE:
         kind = KINDS[f".{name.lower().rsplit('.', 1)[1]}"]
-        ran = subprocess.run([sys.executable, "-c", script, kind], input=content, capture_output=True, check=True)
+        ran = subprocess.run([sys.executable, "-B", "-c", script, kind], input=content, capture_output=True, check=True)
         assert ran.stderr == b"", name
 
 
