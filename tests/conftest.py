@@ -53,15 +53,8 @@ MARKED = {
         *("test_parsing", "test_persistence", "test_recovery", "test_reviewing", "test_train_jobs", "test_exporting"),
     },
     "page": {
-        *(
-            "test_classify_page",
-            "test_explore_page",
-            "test_login",
-            "test_models_page",
-            "test_report_ui",
-            "test_sessions",
-        ),
-        *("test_review_page", "test_ui"),
+        *("test_classify_page", "test_explore_page", "test_login", "test_models_page", "test_report_ui"),
+        *("test_review_page", "test_sessions", "test_ui"),
     },
 }
 collect_ignore = ["gated"]
@@ -202,7 +195,7 @@ class ByFile(LoadFileScheduling):
         return "one at a time" if Path(file).stem in ONE_AT_A_TIME else file
 
 
-@pytest.hookimpl(optionalhook=True)  # the tests also run without xdist
+@pytest.hookimpl(optionalhook=True)  # test_processors runs some without xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     """Share the tests among processes."""
     return ByFile(config, log)
