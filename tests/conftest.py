@@ -9,7 +9,8 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from fakes import GATE, FakeEmbedder
 from filelock import FileLock
 from hypothesis import HealthCheck
 from playwright.sync_api import Browser
-from serving import chromium
+from serving import chromium, served
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
@@ -38,6 +39,7 @@ from classifier.prediction.formats import open_format
 from classifier.prediction.journal import Journal
 from classifier.prediction.outputs import OUTPUT, REJECTED, JournaledOutput, StreamedOutput
 from classifier.reading.documents import Row, Table, read_documents
+from classifier.workflows.jobs import UNDER_WAY, Job
 
 N_REAL_ROWS = 120
 LIBRARY_EMBEDDER = "lsa:64"
@@ -265,6 +267,20 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "gate").unlink(missing_ok=True)
 
 
+def wait_until(is_so: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait for something that another process does, but not for ever."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ended(job: Job) -> str:
+    """Wait for the end of a job; return its state."""
+    wait_until(lambda: job.state not in UNDER_WAY)
+    return job.state
+
+
 def borrow(library: Path, folder: Path, *names: str) -> Settings:
     """Copy models of the library into a folder; the copies are the test's own."""
     for name in names:
@@ -306,11 +322,23 @@ def tiny_bundle(tiny_model: DocumentClassifier, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_model(encoder: Embedder, ticket_rows: list[dict[str, str]]) -> DocumentClassifier:
+def real_model(encoder: Embedder, ticket_rows: list[dict[str, str]], shared_folder: Path) -> DocumentClassifier:
     """Train a classifier of the example data on the real encoder; tests must not change it."""
-    rows = ticket_rows[:N_REAL_ROWS]
-    ids = [row["id"] for row in rows]
-    return DocumentClassifier(encoder).fit([row["text"] for row in rows], [row["label"] for row in rows], ids=ids)
+    return trained_once(shared_folder / "real" / "1", encoder, ticket_rows[:N_REAL_ROWS], "label")
+
+
+def trained_once(
+    folder: Path, encoder: Embedder, rows: Sequence[dict[str, str]], column: str, *, multi_label: bool = False
+) -> DocumentClassifier:
+    """Train a classifier and save it in a folder, or load what another process saved there."""
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            texts, labels, ids = ([row[name] for row in rows] for name in ("text", column, "id"))
+            DocumentClassifier(encoder, multi_label=multi_label).fit(texts, labels, ids=ids).save(folder)
+    model = DocumentClassifier.load(folder)
+    model.embedder = encoder
+    return model
 
 
 @pytest.fixture(scope="session")
@@ -324,11 +352,9 @@ def posts() -> dict[str, list[dict[str, str]]]:
 
 
 @pytest.fixture(scope="session")
-def forum(encoder: Embedder, posts: dict[str, list[dict[str, str]]]) -> DocumentClassifier:
+def forum(encoder: Embedder, posts: dict[str, list[dict[str, str]]], shared_folder: Path) -> DocumentClassifier:
     """Train a classifier of any number of topics on the real encoder; tests must not change it."""
-    rows = posts["train"]
-    model = DocumentClassifier(encoder, multi_label=True)
-    return model.fit([row["text"] for row in rows], [row["topics"] for row in rows], ids=[row["id"] for row in rows])
+    return trained_once(shared_folder / "forum" / "1", encoder, posts["train"], "topics", multi_label=True)
 
 
 @pytest.fixture(scope="session")
@@ -336,6 +362,22 @@ def browser() -> Iterator[Browser]:
     """Start Chromium once."""
     with chromium() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def show_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], str]]:
+    """Serve the pages once; calling this has them show the models of a folder, and gives their address."""
+    folder = tmp_path_factory.mktemp("server")
+    link, following = folder / "models", folder / "following"
+    link.symlink_to(tmp_path_factory.mktemp("nothing"))
+    with served(link, folder / "log.txt") as address:
+
+        def show(models_dir: Path) -> str:
+            following.symlink_to(models_dir)
+            following.replace(link)
+            return address
+
+        yield show
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,7 +22,6 @@ from serving import (
     choose,
     opened,
     outside,
-    served,
     upload,
 )
 
@@ -49,11 +48,10 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory, real_model: DocumentCla
     return folder
 
 
-@pytest.fixture(scope="module")
-def address(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the page."""
-    with served(models_dir, tmp_path_factory.mktemp("server") / "log.txt") as address:
-        yield address
+@pytest.fixture
+def address(models_dir: Path, show_models: Callable[[Path], str]) -> str:
+    """Have the pages show the models."""
+    return show_models(models_dir)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,7 +18,6 @@ from serving import (
     assert_nothing_ran,
     opened,
     outside,
-    served,
 )
 from test_parsing import mail, pdf
 
@@ -45,11 +44,10 @@ def models_dir(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "models"
 
 
-@pytest.fixture(scope="module")
-def address(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the page."""
-    with served(models_dir, tmp_path_factory.mktemp("server") / "log.txt") as address:
-        yield address
+@pytest.fixture
+def address(models_dir: Path, show_models: Callable[[Path], str]) -> str:
+    """Have the pages show the models."""
+    return show_models(models_dir)
 
 
 def ask(page: Page, text: str) -> None:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import N_REAL_ROWS
+from conftest import N_REAL_ROWS, wait_until
 from fakes import FakeEmbedder
 from places import DATA
 
@@ -364,14 +364,6 @@ def running(*arguments: object) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def wait_for(process: subprocess.Popen[str], is_there: Callable[[], bool]) -> None:
-    """Wait for something that a process does."""
-    deadline = time.monotonic() + 120
-    while not is_there() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def write_parcels(n_rows: int) -> None:
     """Write many rows to ``long.csv``."""
     with Path("long.csv").open("w", newline="") as file:
@@ -394,7 +386,9 @@ def test_ctrl_c_finishes_the_block_in_hand_and_says_how_to_go_on(gated_shelf: Pa
     arguments = ["predict", "gated", "long.csv", "-o", "out.csv", "--models-dir", str(gated_shelf), "--no-cache"]
     journal = Path("out.csv.unfinished/journal")
     with running(*arguments) as process:
-        wait_for(process, lambda: journal.exists() and b'"kind": "block"' in journal.read_bytes())
+        wait_until(
+            lambda: process.poll() is not None or (journal.exists() and b'"kind": "block"' in journal.read_bytes())
+        )
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         said = process.stderr.readline()
@@ -423,7 +417,7 @@ def test_a_second_ctrl_c_stops_at_once(gated_shelf: Path, gate: Path) -> None:
     write_parcels(BLOCK_ROWS)
     Path("out.csv").write_text("of last week")
     with running("predict", "gated", "long.csv", "-o", "out.csv", "--models-dir", gated_shelf) as process:
-        wait_for(process, Path(f"{gate}.reached").exists)
+        wait_until(lambda: process.poll() is not None or Path(f"{gate}.reached").exists())
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         said = process.stderr.readline()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -53,6 +54,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     write("notes.csv", ROWS)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compare the labelled file once; tests must not change what is kept of it."""
+    folder = tmp_path_factory.mktemp("compared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("CLASSIFIER_CACHE_DIR", str(folder / "cache"))
+        patch.setitem(EMBEDDERS, "fake", Family(lambda name, options: FakeEmbedder(20, name.source)))  # noqa: ARG005
+        write("notes.csv", ROWS)
+        compare()
+    return folder / "cache"
+
+
+@pytest.fixture
+def compared(folder: Path, kept: Path) -> None:
+    """Begin with what an earlier comparison has kept."""
+    shutil.copytree(kept, folder / "cache")
 
 
 def write(name: str, rows: Sequence[tuple[str, str]]) -> Path:
@@ -108,6 +128,7 @@ def test_a_report_holds_everything() -> None:
     assert (report.page, report.n_resumed, report.n_rejected, report.rejected_file) == (None, 0, 0, None)
 
 
+@pytest.mark.usefixtures("compared")
 def test_the_table_is_short_unless_all_is_asked_for() -> None:
     """The front and the best of each embedder, or every row, with the recommended one marked."""
     short, full = run().stdout, run("--all").stdout
@@ -125,6 +146,7 @@ def test_the_table_is_short_unless_all_is_asked_for() -> None:
     assert {"lsa", "fake:a"} <= {word for row in rows for word in row}
 
 
+@pytest.mark.usefixtures("compared")
 def test_json_has_every_row() -> None:
     """One object, numbers as numbers, the recommendation with its reasons."""
     values = json.loads(run("--json").stdout)
@@ -166,6 +188,7 @@ def test_stopped_and_resumed_is_as_one_run(monkeypatch: pytest.MonkeyPatch) -> N
     assert without_speed(resumed.comparison) == without_speed(whole)
 
 
+@pytest.mark.usefixtures("compared")
 @pytest.mark.parametrize("n_bytes", [1, 40, 400])
 def test_a_torn_last_line_is_measured_again(n_bytes: int) -> None:
     """Half a line counts as none, and what is written after it can be read."""
@@ -178,6 +201,7 @@ def test_a_torn_last_line_is_measured_again(n_bytes: int) -> None:
     assert without_speed(again.comparison) == without_speed(whole)
 
 
+@pytest.mark.usefixtures("compared")
 @pytest.mark.parametrize("line", [b"[1, 2]", b"{}", b"null", b"\xff\xfe", b'["x", "{}"]', b"[" * 5000])
 def test_foreign_lines_are_not_there(line: bytes) -> None:
     """Whatever stands in the file, it is no result."""
@@ -188,6 +212,7 @@ def test_foreign_lines_are_not_there(line: bytes) -> None:
     assert again.comparison == first.comparison
 
 
+@pytest.mark.usefixtures("compared")
 def test_an_altered_result_is_measured_again() -> None:
     """A figure that was changed by hand does not fit its checksum."""
     compare()
@@ -203,6 +228,7 @@ def test_restart_forgets() -> None:
     assert compare(embedders=["lsa", "fake:a", "fake:b"]).n_resumed == 2
 
 
+@pytest.mark.usefixtures("compared")
 def test_other_documents_or_seeds_are_another_comparison() -> None:
     """Nothing is taken from a run on other documents, another sample or another seed."""
     compare()
@@ -331,6 +357,7 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
 
+@pytest.mark.usefixtures("compared")
 def test_the_page_stands_by_itself() -> None:
     """One whole file: no script, no request, every plot described, every row in a table."""
     assert "Page written to page.html" in run("--html", "page.html").stderr
@@ -349,6 +376,7 @@ def test_the_page_stands_by_itself() -> None:
     assert found.recommendation.chosen.title in text
 
 
+@pytest.mark.usefixtures("compared")
 def test_the_page_says_what_the_table_says() -> None:
     """Figures and reasons are those of the report."""
     found = compare(page=Path("page.html"))
@@ -360,6 +388,7 @@ def test_the_page_says_what_the_table_says() -> None:
         assert f"<td>{one.vector_bytes:,}</td>" in text
 
 
+@pytest.mark.usefixtures("compared")
 def test_names_stay_inert_on_the_page() -> None:
     """A file or embedder that is called like a script is shown, not run; a lone surrogate does no harm."""
     found = compare().comparison
@@ -372,6 +401,7 @@ def test_names_stay_inert_on_the_page() -> None:
     text.encode("utf-8")
 
 
+@pytest.mark.usefixtures("compared")
 @pytest.mark.parametrize(
     ("accuracies", "speeds"), [((0.0, 0.0), (5.0, 5.0)), ((1.0, 1.0), (1e-3, 1e7)), ((0.2, 0.99), (3.0, 4.0))]
 )

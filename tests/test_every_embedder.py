@@ -29,7 +29,7 @@ from classifier.modeling.predictor import Predictor
 
 NAMES = [
     "default",
-    "default+pooling:cls",
+    "{encoder}+pooling:cls",
     "{encoder}+pooling:max",
     "{encoder}+pooling:layers-0-2",
     "{encoder}+pooling:first-layer",
@@ -38,7 +38,7 @@ NAMES = [
     "static:{encoder}",
     "lsa:12",
     "word-vectors:{words}",
-    "default+pca:4",
+    "{encoder}+pca:4",
     "{encoder}+pooling:cls+pca:4",
     "static:{encoder}+pca:4",
     "lsa:12+pca:4",

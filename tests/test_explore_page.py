@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import borrow
 from playwright.sync_api import Browser, Page, expect
-from serving import PAYLOADS, SCREENSHOTS, assert_nothing_ran, opened, outside, served
+from serving import PAYLOADS, SCREENSHOTS, assert_nothing_ran, opened, outside
 from streamlit.testing.v1 import AppTest
 
 from classifier import DocumentClassifier
@@ -182,11 +182,10 @@ def test_the_two_labels_that_are_most_alike_come_first(page: AppTest, settings: 
     assert chosen == {closest.label, closest.nearest}
 
 
-@pytest.fixture(scope="module")
-def address(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the page."""
-    with served(settings.models_dir, tmp_path_factory.mktemp("server") / "log.txt") as address:
-        yield address
+@pytest.fixture
+def address(settings: Settings, show_models: Callable[[Path], str]) -> str:
+    """Have the pages show the models."""
+    return show_models(settings.models_dir)
 
 
 def draw_box(page: Page) -> None:

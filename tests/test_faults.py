@@ -71,7 +71,7 @@ def fail_at(bench: Bench, moments: list[tuple[int, str]]) -> None:
 
 def test_every_call_may_fail(bench: Bench) -> None:
     """A full disk at one write, fsync, truncate, open, rename or removal; more of them in CSV than in other formats."""
-    step = scaled(4, 1) if Path(bench.job.target).name == "out.csv" else 9
+    step = scaled(4, 1) if Path(bench.job.target).name == "out.csv" else scaled(18, 9)
     fail_at(bench, [(at, FAULTS[at % 3]) for at in range(0, len(bench.calls) + 1, step)])
 
 
@@ -127,7 +127,7 @@ def test_somebody_ends_the_process(bench: Bench, action: str) -> None:
     """SIGTERM finishes the block in hand, a second one does not wait for it; the old output stays, the rest is kept."""
     allowed = {"StoppedError"} if action == TERMINATE else {"StoppedError", "KeyboardInterrupt"}  # two may come as one
     n_stopped = 0
-    for at in range(2, len(bench.calls), scaled(20, 8)):
+    for at in range(2, len(bench.calls), scaled(40, 8)):
         job = bench.trial(has_old=True).but(action=action, at=at)
         [ended] = bench.crasher.run(job)
         assert ended.is_done or ended.error in allowed, ended

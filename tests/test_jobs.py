@@ -8,13 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import borrow
+from conftest import borrow, ended, wait_until
 
 from classifier import DocumentClassifier
 from classifier.datamodels import ReviewPolicy, Settings
@@ -31,7 +29,6 @@ from classifier.workflows.jobs import (
     INTERRUPTED,
     RUNNING,
     STOPPED,
-    UNDER_WAY,
     WAITING,
     Job,
     Jobs,
@@ -63,20 +60,6 @@ def predict(jobs: Jobs, shelf: Settings, n_rows: int = N_ROWS, model: str = "tic
         csv.writer(stream).writerows([["id", "text"], *([row, f"where is parcel {row}"] for row in range(n_rows))])
     arguments = [model, str(folder / "input.csv"), "-o", str(folder / "output.csv"), "--json", "--no-cache"]
     return jobs.start(folder, "predict", "A batch", [*arguments, "--models-dir", str(shelf.models_dir)])
-
-
-def wait(until: Callable[[], bool], seconds: float = 120) -> None:
-    """Wait for something, but not for ever."""
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def ended(job: Job) -> str:
-    """Wait for the end of a job; return its state."""
-    wait(lambda: job.state not in UNDER_WAY)
-    return job.state
 
 
 def has_begun(job: Job) -> bool:
@@ -114,7 +97,7 @@ def test_a_batch_that_ended_early_goes_on(
 ) -> None:
     """Stopped or killed, it loses nothing, and its file is the one of an undisturbed run."""
     job = predict(jobs, shelf, model="gated")
-    wait(lambda: has_begun(job))
+    wait_until(lambda: has_begun(job))
     assert job.state == RUNNING
     if end == signal.SIGTERM:
         job.stop()
@@ -148,7 +131,7 @@ def test_a_job_outlives_its_server(shelf: Settings, gate: Path) -> None:
         assert server.stdout is not None
         try:
             job = Jobs(shelf).find(server.stdout.readline().strip())
-            wait(lambda: has_begun(job))
+            wait_until(lambda: has_begun(job))
         finally:
             os.killpg(server.pid, signal.SIGKILL)
     gate.unlink()
@@ -160,7 +143,7 @@ def test_a_job_outlives_its_server(shelf: Settings, gate: Path) -> None:
 def test_jobs_wait_for_their_turn(jobs: Jobs, shelf: Settings, gate: Path) -> None:
     """Two at once would only slow each other down."""
     both = [predict(jobs, shelf, model="gated") for _ in range(2)]
-    wait(lambda: any(map(has_begun, both)))
+    wait_until(lambda: any(map(has_begun, both)))
     assert sorted(job.state for job in both) == [RUNNING, WAITING]
     gate.unlink()
     seen = set[tuple[str, ...]]()
@@ -169,7 +152,7 @@ def test_jobs_wait_for_their_turn(jobs: Jobs, shelf: Settings, gate: Path) -> No
         seen.add(tuple(sorted(job.state for job in both)))
         return all(job.state == DONE for job in both)
 
-    wait(are_done)
+    wait_until(are_done)
     assert (RUNNING, RUNNING) not in seen
 
 

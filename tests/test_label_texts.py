@@ -12,6 +12,7 @@ import pytest
 from fakes import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import scaled
 
 from classifier import DocumentClassifier, load
 from classifier.datamodels import STATUS_EMPTY, ReviewPolicy
@@ -96,7 +97,7 @@ def test_names_that_say_nothing_are_not_trusted() -> None:
         assert (names["share"], names["largest_weight"]) == (0, 0)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=scaled(3, 10), deadline=None)
 @given(st.dictionaries(st.sampled_from(["cat", "dog"]), st.text(max_size=30)))
 def test_many_documents_of_every_label_make_descriptions_idle(descriptions: dict[str, str]) -> None:
     """From fifty documents of each label on, answers are the same to the last bit, and names are not even embedded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,15 +22,30 @@ from classifier.ui.markup import model_card
 ROWS = "".join(f"{row},text number {row},{'odd' if row % 2 else 'even'}\n" for row in range(1, 13))
 
 
+FAKE = Family(lambda *_arguments: FakeEmbedder())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with a labelled file and a model ``m``; tests must not change it."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "train.csv").write_text("id,text,label\n" + ROWS, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setitem(EMBEDDERS, "fake", FAKE)
+        command = ["train", "train.csv", "--name", "m", "--embedder", "fake:x", "--models-dir", "models"]
+        result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in a folder with a labelled file, a model ``m`` and the fake embedder as a family."""
+def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a copy of that folder, with the fake embedder as a family."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(tmp_path / "models"))
-    monkeypatch.setitem(EMBEDDERS, "fake", Family(lambda *_arguments: FakeEmbedder()))
-    (tmp_path / "train.csv").write_text("id,text,label\n" + ROWS, encoding="utf-8")
-    result = CliRunner().invoke(app, ["train", "train.csv", "--name", "m", "--embedder", "fake:x"])
-    assert result.exit_code == 0, result.output
+    monkeypatch.setitem(EMBEDDERS, "fake", FAKE)
     return tmp_path
 
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -24,7 +24,6 @@ from serving import (
     assert_nothing_ran,
     opened,
     outside,
-    served,
     upload,
 )
 from streamlit.testing.v1 import AppTest
@@ -227,10 +226,9 @@ def test_no_label_can_become_part_of_the_summary(stored: Path) -> None:
 
 
 @pytest.fixture
-def address(stored: Path, tmp_path: Path) -> Iterator[str]:
-    """Serve the pages."""
-    with served(stored, tmp_path / "log.txt") as address:
-        yield address
+def address(stored: Path, show_models: Callable[[Path], str]) -> str:
+    """Have the pages show the models."""
+    return show_models(stored)
 
 
 @pytest.mark.browser

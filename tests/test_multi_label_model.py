@@ -329,10 +329,10 @@ def test_a_model_of_the_sample_posts_is_worth_having(
     assert {len(answer.labels) for answer in answers} >= {0, 1, 2}
     exact = np.mean([answer.label == join_labels(row["topics"]) for answer, row in zip(answers, test, strict=True)])
     assert exact > 0.35
-    assert isinstance(forum.evaluation_, MultiLabelEvaluation)
-    assert forum.evaluation_.macro_f1 > 0.6
-    assert forum.evaluation_.ece < 0.05
-    assert forum.facts_["baselines"][0]["exact_match"] < forum.evaluation_.exact_match
+    metrics = forum.facts_["metrics"]
+    assert metrics["macro_f1"] > 0.6
+    assert metrics["ece"] < 0.05
+    assert forum.facts_["baselines"][0]["exact_match"] < metrics["exact_match"]
     assert forum.predict(["Is the Magpie worth the money?"]).tolist() == ["grinders|prices"]
 
 

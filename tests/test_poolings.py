@@ -1,4 +1,4 @@
-"""Poolings of the default encoder, against the same arithmetic done by hand on its hidden states."""
+"""Poolings of a small encoder and of the default one, against the same arithmetic done by hand on its hidden states."""
 
 from __future__ import annotations
 
@@ -41,13 +41,30 @@ def load(name: str, backend: str) -> Embedder:
 
 
 @pytest.fixture(scope="module")
-def layers() -> list[Layers]:
-    """Run the default encoder by transformers alone: the hidden states of each text, of shape (1, n_tokens, n_dims)."""
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a small transformer of as many layers as the default encoder has."""
+    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "deep", n_layers=6, n_positions=512, spread=0.1)
+
+
+@pytest.fixture(scope="module")
+def layers(deep: Path) -> list[Layers]:
+    """Give the hidden states of each text by the small transformer, of shape (1, n_tokens, n_dims)."""
+    return hidden_states(deep)
+
+
+@pytest.fixture(scope="module")
+def real_layers() -> list[Layers]:
+    """Give those by the default encoder."""
+    return hidden_states(MODEL_DIR)
+
+
+def hidden_states(folder: Path) -> list[Layers]:
+    """Run an encoder by transformers alone."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR, local_files_only=True)
-    model = AutoModel.from_pretrained(MODEL_DIR, local_files_only=True).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
     with torch.inference_mode():
         return [
             model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states for text in TEXTS
@@ -61,13 +78,26 @@ def by_hand(pooling: str, layers: list[Layers]) -> Embeddings:
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_poolings_are_what_they_say(pooling: str, layers: list[Layers]) -> None:
+def test_poolings_are_what_they_say(pooling: str, deep: Path, layers: list[Layers]) -> None:
     """Both engines give what is computed by hand, and both say which pooling it is."""
     assert len(layers[0]) == 7
-    expected = by_hand(pooling, layers)
-    own = load("default", "torch").contract
+    require_pooling(str(deep), pooling, by_hand(pooling, layers))
+
+
+@pytest.mark.parametrize(
+    "pooling", ["cls", *(pytest.param(one, marks=pytest.mark.slow) for one in POOLINGS if one != "cls")]
+)
+def test_poolings_of_the_default_encoder_are_what_they_say(pooling: str, real_layers: list[Layers]) -> None:
+    """So it is with weights that mean something."""
+    assert len(real_layers[0]) == 7
+    require_pooling("default", pooling, by_hand(pooling, real_layers))
+
+
+def require_pooling(name: str, pooling: str, expected: Embeddings) -> None:
+    """Compare vectors of both engines with those that are expected."""
+    own = load(name, "torch").contract
     for backend in ("torch", "openvino"):
-        embedder = load(f"default+pooling:{pooling}", backend)
+        embedder = load(f"{name}+pooling:{pooling}", backend)
         vectors = embedder.encode(TEXTS)
         assert cosines(vectors, expected).min() >= 0.99999
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-6)

@@ -175,12 +175,7 @@ def kill_the_real_one(model: DocumentClassifier, folder: Path, n_kills: int, see
         shutil.rmtree(folder / "killed")
 
 
-def test_a_run_of_the_real_encoder_may_be_killed(real_model: DocumentClassifier, tmp_path: Path) -> None:
-    """Its numbers are the same as in one run, to the last digit."""
-    kill_the_real_one(real_model, tmp_path, 1, seed=7)
-
-
 @pytest.mark.slow
 def test_a_run_of_the_real_encoder_may_be_killed_often(real_model: DocumentClassifier, tmp_path: Path) -> None:
-    """Fifty times."""
+    """Fifty times; its numbers are the same as in one run, to the last digit."""
     kill_the_real_one(real_model, tmp_path, 50, seed=8)

@@ -7,18 +7,18 @@ import html
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import borrow
 from playwright.sync_api import Browser, Page, expect
-from serving import PAYLOADS, ROOT, SCREENSHOTS, TABLE_ROW_PIXELS, assert_nothing_ran, choose, opened, outside, served
+from serving import PAYLOADS, ROOT, SCREENSHOTS, TABLE_ROW_PIXELS, assert_nothing_ran, choose, opened, outside
 from streamlit.testing.v1 import AppTest
 
 from classifier import DocumentClassifier, workflows
 from classifier.analysis.html import drawing
 from classifier.datamodels import ReviewPolicy, Settings
-from classifier.embedding.contract import Embedder
 from classifier.errors import TrainingDataWarning
 from classifier.storage.registry import Registry
 from classifier.ui import report_charts, report_markup
@@ -27,20 +27,13 @@ from classifier.workflows.corrections import review_counts
 
 
 @pytest.fixture(scope="module")
-def models_dir(
-    tmp_path_factory: pytest.TempPathFactory,
-    real_model: DocumentClassifier,
-    forum: DocumentClassifier,
-    encoder: Embedder,
-) -> Path:
+def models_dir(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Path:
     """Store models of one label and of any number, and one that is made of payloads."""
-    folder = tmp_path_factory.mktemp("report") / "models"
-    Registry(folder).add("tickets", real_model.save)
-    Registry(folder).add("forum", forum.save)
+    folder = borrow(library, tmp_path_factory.mktemp("report") / "models", "tickets", "posts").models_dir
     texts = [f"{payload} {kind} {n}" for payload in PAYLOADS for kind in ("grinder", "kettle") for n in range(5)]
     labels = [payload for payload in PAYLOADS for _ in range(10)]
     labels[::7] = [PAYLOADS[0]] * len(labels[::7])
-    hostile = DocumentClassifier(encoder).fit(texts, labels, ids=[f"{text} id" for text in texts])
+    hostile = DocumentClassifier("lsa:8").fit(texts, labels, ids=[f"{text} id" for text in texts])
     Registry(folder).add("hostile", hostile.save)
     return folder
 
@@ -152,7 +145,7 @@ def test_how_the_model_came_about(page: AppTest) -> None:
     words = shown(part(page, "Model"))
     assert "How its head was chosen" in words
     assert "What it was made from" in words
-    assert "all-MiniLM-L6-v2" in words
+    assert "lsa" in words
 
 
 def test_labels_to_doubt_are_filtered(page: AppTest, models_dir: Path) -> None:
@@ -173,23 +166,23 @@ def test_labels_to_doubt_are_filtered(page: AppTest, models_dir: Path) -> None:
 
 def test_sets_of_labels_have_no_confusion(page: AppTest, models_dir: Path) -> None:
     """A multi-label model has every part but the matrix; its table is that of its labels."""
-    part(page, "Labels", "forum@1")
+    part(page, "Labels", "posts@1")
     assert "Confusion" not in page.segmented_control[0].options
-    rows = inspecting.label_table(workflows.open_predictor("forum", Settings(models_dir))).rows
+    rows = inspecting.label_table(workflows.open_predictor("posts", Settings(models_dir))).rows
     assert [list(cell) for cell in page.dataframe[0].value["label"]] == [[row.label] for row in rows]
     for name in ("Quality", "Confidence", "Threshold", "Audit", "Model"):
-        part(page, name, "forum@1")
+        part(page, name, "posts@1")
 
 
 def test_a_part_that_another_model_lacks_gives_way(page: AppTest) -> None:
     """Whoever looks at a matrix and turns to a model without one lands on its quality."""
     part(page, "Confusion")
-    page.sidebar.selectbox[0].select("forum@1")
+    page.sidebar.selectbox[0].select("posts@1")
     page.run()
     assert not page.exception
-    assert "forum, version 1 gives each document any number of 8 labels" in shown(page)
-    part(page, "Nonsense", "forum@1")
-    assert "forum, version 1 gives each document any number of 8 labels" in shown(page)
+    assert "posts, version 1 gives each document any number of 8 labels" in shown(page)
+    part(page, "Nonsense", "posts@1")
+    assert "posts, version 1 gives each document any number of 8 labels" in shown(page)
 
 
 def test_a_model_of_labels_alone_says_so_in_one_sentence(
@@ -242,11 +235,10 @@ def test_the_page_starts_without_what_only_training_needs() -> None:
     assert {"scipy", "sklearn", "torch", "sentence_transformers", "pandas"} & set(done.stdout.split()) == set()
 
 
-@pytest.fixture(scope="module")
-def address(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the page."""
-    with served(models_dir, tmp_path_factory.mktemp("server") / "log.txt") as address:
-        yield address
+@pytest.fixture
+def address(models_dir: Path, show_models: Callable[[Path], str]) -> str:
+    """Have the pages show the models."""
+    return show_models(models_dir)
 
 
 def turn_to(page: Page, name: str) -> None:

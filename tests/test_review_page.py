@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_session import page_session, run_visits
 from playwright.sync_api import Browser, Page, expect
-from serving import PAYLOADS, WAIT_MILLISECONDS, assert_nothing_ran, choose_strategy, opened, outside, served
+from serving import PAYLOADS, WAIT_MILLISECONDS, assert_nothing_ran, choose_strategy, opened, outside
 from streamlit.testing.v1 import AppTest
 
 from classifier import DocumentClassifier, workflows
@@ -155,10 +155,9 @@ def shelf(trained: Path, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def address(shelf: Settings, tmp_path: Path) -> Iterator[str]:
-    """Serve the page."""
-    with served(shelf.models_dir, tmp_path / "log.txt") as address:
-        yield address
+def address(shelf: Settings, show_models: Callable[[Path], str]) -> str:
+    """Have the pages show the models."""
+    return show_models(shelf.models_dir)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from conftest import ended
 from places import DATA
 
 from classifier import workflows
@@ -18,7 +19,7 @@ from classifier.errors import FileProblemError, RegistryError
 from classifier.reports import Columns
 from classifier.workflows import batch_jobs, train_jobs
 from classifier.workflows.corrections import feedback_of, review_counts
-from classifier.workflows.jobs import DONE, FOLDER, UNDER_WAY, Job, Jobs
+from classifier.workflows.jobs import DONE, FOLDER, Jobs
 from classifier.workflows.train_jobs import TrainingRequest
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are ended by signals")
@@ -33,15 +34,6 @@ def content(n: int = 80, n_unlabelled: int = 3) -> bytes:
     lines = [f'{row["id"]},"{row["text"].replace(chr(34), "")}",{row["label"]}' for row in rows]
     lines += [f'new-{number},"unlabelled no {number}",' for number in range(n_unlabelled)]
     return "\n".join(["id,text,label", *lines, "too,many,cells,here", ""]).encode()
-
-
-def ended(job: Job) -> str:
-    """Wait for the end of a job; return its state."""
-    end = time.monotonic() + 120
-    while job.state in UNDER_WAY:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return job.state
 
 
 @pytest.fixture

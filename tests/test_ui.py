@@ -102,10 +102,9 @@ def test_look_again_finds_a_new_model(
 
 def test_model_card_tells_what_the_model_is(page: AppTest, real_model: DocumentClassifier) -> None:
     assert page.sidebar.selectbox[0].options == ["tickets@1 · promoted"]
-    assert real_model.evaluation_ is not None
     card = shown(page)
     assert f"Documents {len(real_model.documents_)}" in re.sub(" +", " ", card)
-    assert markup.percentage(real_model.evaluation_.accuracy) in card
+    assert markup.percentage(real_model.facts_["metrics"]["accuracy"]) in card
     assert "cross-validation" in card
     assert "Text stays on this machine." in card
 
