@@ -43,6 +43,7 @@ def instructions() -> set[str]:
     return set(next((line for line in lines if line.startswith("flags")), "").split())
 
 
+@pytest.mark.slow  # in `make test` the numbers are those of the processor as it is
 @pytest.mark.parametrize("limit", LIMITS)
 def test_vectors_do_not_depend_on_their_company_there_either(limit: str) -> None:
     """The tests of numbers pass with fewer instructions than this processor has."""

@@ -242,7 +242,8 @@ def address(models_dir: Path, show_models: Callable[[Path], str]) -> str:
 
 
 def turn_to(page: Page, name: str) -> None:
-    """Turn to a part of the report."""
+    """Turn to a part of the report, once the page has come to rest: what is drawn anew may swallow a click."""
+    page.locator('[data-test-script-state="notRunning"]').first.wait_for()
     page.get_by_test_id("stButtonGroup").first.get_by_text(name, exact=True).click()
 
 

@@ -9,10 +9,12 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import borrow
 from streamlit.testing.v1 import AppTest
 
 from classifier import DocumentClassifier, workflows
 from classifier.datamodels import Document, Neighbor, Prediction, Settings
+from classifier.modeling.predictor import Predictor
 from classifier.reading.parsing import ParsedFile
 from classifier.reading.single import read_content
 from classifier.reports import BatchRequest
@@ -25,12 +27,22 @@ TICKET = "I sent the grinder back three weeks ago and still wait for my money. P
 PAYLOAD = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> [x](javascript:alert(1)) **bold**"
 
 
-@pytest.fixture(scope="session")
-def models_dir(tmp_path_factory: pytest.TempPathFactory, real_model: DocumentClassifier) -> Path:
-    """Store the real model as tickets@1; tests must not change it."""
-    folder = tmp_path_factory.mktemp("ui") / "models"
-    Registry(folder).add("tickets", real_model.save)
-    return folder
+@pytest.fixture(scope="module")
+def models_dir(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Store a model as tickets@1; tests must not change it."""
+    return borrow(library, tmp_path_factory.mktemp("ui") / "models", "tickets").models_dir
+
+
+@pytest.fixture(scope="module")
+def tickets(models_dir: Path) -> Predictor:
+    """Open the model."""
+    return workflows.open_predictor("tickets", Settings(models_dir))
+
+
+@pytest.fixture(scope="module")
+def posts(library: Path) -> Predictor:
+    """Open a model that gives any number of labels."""
+    return workflows.open_predictor("posts", Settings(library))
 
 
 @pytest.fixture
@@ -100,11 +112,11 @@ def test_look_again_finds_a_new_model(
     assert len(page.error) == 1
 
 
-def test_model_card_tells_what_the_model_is(page: AppTest, real_model: DocumentClassifier) -> None:
+def test_model_card_tells_what_the_model_is(page: AppTest, tickets: Predictor) -> None:
     assert page.sidebar.selectbox[0].options == ["tickets@1 · promoted"]
     card = shown(page)
-    assert f"Documents {len(real_model.documents_)}" in re.sub(" +", " ", card)
-    assert markup.percentage(real_model.facts_["metrics"]["accuracy"]) in card
+    assert f"Documents {len(tickets.documents_)}" in re.sub(" +", " ", card)
+    assert markup.percentage(tickets.facts_["metrics"]["accuracy"]) in card
     assert "cross-validation" in card
     assert "Text stays on this machine." in card
 
@@ -132,12 +144,12 @@ def test_pasted_text_is_answered(page: AppTest, models_dir: Path) -> None:
     assert similar_ids(page) == [neighbour.id for neighbour in neighbours]
 
 
-def test_all_labels_are_shown_on_request(page: AppTest, real_model: DocumentClassifier) -> None:
+def test_all_labels_are_shown_on_request(page: AppTest, tickets: Predictor) -> None:
     ask(page, TICKET)
     page.toggle[0].set_value(True)
     run(page)
     bars = next(element.value for element in page.html if 'class="bars"' in element.value)
-    assert bars.count("<li>") == len(real_model.classes_)
+    assert bars.count("<li>") == len(tickets.classes_)
 
 
 def test_neighbours_can_be_filtered_and_counted(page: AppTest, models_dir: Path) -> None:
@@ -152,41 +164,42 @@ def test_neighbours_can_be_filtered_and_counted(page: AppTest, models_dir: Path)
 
 
 @pytest.fixture
-def forum_page(forum: DocumentClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+def forum_page(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """Open the page with a model of any number of topics."""
-    Registry(tmp_path / "forum").add("posts", forum.save)
+    borrow(library, tmp_path / "forum", "posts")
     monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(tmp_path / "forum"))
     return run(AppTest.from_file(APP, default_timeout=60))
 
 
-def test_several_labels_are_shown_one_by_one(forum_page: AppTest, forum: DocumentClassifier) -> None:
+def test_several_labels_are_shown_one_by_one(forum_page: AppTest, posts: Predictor) -> None:
     """In the answer and on the cards, each in its own colour; the filter finds a label among others."""
     text = "Is the Magpie worth the money?"
     assert "Exact" in shown(forum_page)
     ask(forum_page, text)
     drawn = " ".join(element.value for element in forum_page.html)
     [heading] = re.findall('<h2 class="chips">(.*?)</h2>', drawn)
-    assert re.findall(">([a-z]+)<", heading) == list(forum.classify([text])[0].labels) == ["grinders", "prices"]
+    assert re.findall(">([a-z]+)<", heading) == list(posts.classify([text])[0].labels) == ["grinders", "prices"]
     assert len(set(re.findall("--label: (#[0-9a-f]{6})", heading))) == 2
     assert "grinders|" not in shown(forum_page)
     next(box for box in forum_page.selectbox if box.label == "Label").set_value("prices")
     run(forum_page)
-    assert similar_ids(forum_page) == [neighbor.id for neighbor in forum.similar(text, 5, label="prices")]
-    labels = {document.id: document.label for document in forum.documents_}
+    assert similar_ids(forum_page) == [neighbor.id for neighbor in posts.similar(text, 5, label="prices")]
+    labels = {document.id: document.label for document in posts.documents_}
     assert {"prices" in str(labels[name]).split("|") for name in similar_ids(forum_page)} == {True}
     assert {labels[name] for name in similar_ids(forum_page)} != {"prices"}
 
 
-def test_no_label_is_an_answer(forum_page: AppTest) -> None:
+def test_no_label_is_an_answer(forum_page: AppTest, posts: Predictor) -> None:
     """It is written out, with its confidence and the words of the most probable label."""
-    ask(forum_page, "Good evening everybody, snow here!")
+    text = "The weather on this side of the hill is shocking. How's yours?"
+    ask(forum_page, text)
     assert "No label" in headings(forum_page)
-    assert "Very sure" in shown(forum_page)
+    assert markup.percentage(posts.classify([text])[0].confidence) in shown(forum_page)
     chips = re.findall('class="chip user"[^>]*>(.*?)<', " ".join(element.value for element in forum_page.html))
     assert "No label" in chips
 
 
-def test_a_table_of_posts_counts_each_label(forum_page: AppTest, forum: DocumentClassifier) -> None:
+def test_a_table_of_posts_counts_each_label(forum_page: AppTest, posts: Predictor) -> None:
     """A row with two labels counts for both; rows without any are counted, and blank ones are not among them."""
     content = b'text\nIs the Magpie worth the money?\nGood evening everybody\n""\n'
     upload(forum_page, "posts.csv", content)
@@ -194,7 +207,7 @@ def test_a_table_of_posts_counts_each_label(forum_page: AppTest, forum: Document
     assert re.search(r"No label\s+1\b", shown(forum_page))
     shown_labels = [list(labels) for labels in forum_page.dataframe[0].value["label"]]
     assert shown_labels == [["grinders", "prices"], ["No label"], []]
-    assert forum.predict(["Good evening everybody"]).tolist() == [""]
+    assert posts.predict(["Good evening everybody"]).tolist() == [""]
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t"])
@@ -211,12 +224,10 @@ def test_clear_goes_back_to_the_examples(page: AppTest) -> None:
     assert headings(page) == ["Try an example"]
 
 
-def test_a_damaged_model_is_one_sentence(
-    real_model: DocumentClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(tmp_path / "models"))
-    model = Registry(tmp_path / "models").add("tickets", real_model.save)
-    with (model.folder / "coef.npy").open("r+b") as stream:
+def test_a_damaged_model_is_one_sentence(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = borrow(library, tmp_path / "models", "tickets")
+    monkeypatch.setenv("CLASSIFIER_MODELS_DIR", str(shelf.models_dir))
+    with (shelf.models_dir / "tickets" / "1" / "coef.npy").open("r+b") as stream:
         stream.seek(-1, 2)
         stream.write(b"\x55")
     page = run(AppTest.from_file(APP, default_timeout=60))
