@@ -45,8 +45,8 @@ $(SAMPLE): $(STAMP)
 serve: $(STAMP) ## Serve the web page.
 	$(BIN)/python -m streamlit run streamlit_app.py --server.port $(PORT)
 
-quick: $(STAMP) ## The tests that need no browser, no encoder, no page and no process of their own.
-	$(PYTEST) -m "not (slow or browser or encoder or page or process)"
+quick: $(STAMP) ## The tests that need no browser, encoder, page or process of their own, and train little.
+	$(PYTEST) -m "not (slow or browser or encoder or page or process or training)"
 
 test: $(STAMP) lint browser ## Lint, types and the tests, in a real browser too.
 	$(PYTEST) -m "not slow"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from places import DATA, MEMORY, N_THREADS, ROOT, THOROUGH, cache_folder
 
@@ -32,7 +32,8 @@ from serving import chromium, served
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from classifier import DocumentClassifier, load_embedder, workflows
+import classifier  # whose heavy parts come when they are used: the process that only hands out tests needs none
+from classifier import workflows
 from classifier.datamodels import Settings
 from classifier.embedding.contract import Embedder
 from classifier.prediction.batch import BatchCounts, BatchOptions, ExactAnswers, predict_stream
@@ -41,6 +42,9 @@ from classifier.prediction.journal import Journal
 from classifier.prediction.outputs import OUTPUT, REJECTED, JournaledOutput, StreamedOutput
 from classifier.reading.documents import Row, Table, read_documents
 from classifier.workflows.jobs import UNDER_WAY, Job
+
+if TYPE_CHECKING:
+    from classifier import DocumentClassifier
 
 N_REAL_ROWS, N_LIBRARY_ROWS = 120, 200
 LIBRARY_EMBEDDER = "lsa:64"
@@ -54,6 +58,19 @@ MARKED = {
     "process": {
         *("test_cache", "test_compression", "test_faults", "test_files", "test_jobs", "test_killed_server"),
         *("test_parsing", "test_persistence", "test_recovery", "test_reviewing", "test_train_jobs", "test_exporting"),
+    },
+    "training": {
+        *(
+            "test_choices",
+            "test_comparing",
+            "test_comparison",
+            "test_dirt",
+            "test_hard_data",
+            "test_head",
+            "test_label_texts",
+        ),
+        *("test_label_workflows", "test_multi_label_cli", "test_multi_label_head", "test_multi_label_model"),
+        *("test_priors", "test_versions"),
     },
     "page": {
         *("test_classify_page", "test_explore_page", "test_login", "test_models_page", "test_report_ui"),
@@ -253,7 +270,7 @@ def library(shared_folder: Path) -> Path:
 def gated_model() -> DocumentClassifier:
     """Train a classifier whose embedder waits at a gate, in processes that the fixture `gate` was there for."""
     rows = [(text, label) for label, texts in SMALL_TEXTS.items() for text in texts]
-    return DocumentClassifier(FakeEmbedder(name="gated:x")).fit(*map(list, zip(*rows, strict=True)))
+    return classifier.DocumentClassifier(FakeEmbedder(name="gated:x")).fit(*map(list, zip(*rows, strict=True)))
 
 
 @pytest.fixture
@@ -294,7 +311,7 @@ def borrow(library: Path, folder: Path, *names: str) -> Settings:
 def encoder(shared_folder: Path) -> Embedder:
     """Load the real default embedder, once; one process converts it for all."""
     with FileLock(shared_folder / "encoder.lock"):
-        return load_embedder()
+        return classifier.load_embedder()
 
 
 @pytest.fixture(scope="session")
@@ -308,13 +325,15 @@ def ticket_rows() -> list[dict[str, str]]:
 def small_model() -> DocumentClassifier:
     """Train a classifier of three labels on the fake embedder; tests must not change it."""
     rows = [(text, label) for label, texts in SMALL_TEXTS.items() for text in texts]
-    return DocumentClassifier(FakeEmbedder()).fit([text for text, _ in rows], [label for _, label in rows])
+    return classifier.DocumentClassifier(FakeEmbedder()).fit([text for text, _ in rows], [label for _, label in rows])
 
 
 @pytest.fixture(scope="session")
 def tiny_model() -> DocumentClassifier:
     """Train a classifier of two labels, four documents and four dimensions; tests must not change it."""
-    return DocumentClassifier(FakeEmbedder(4)).fit(["bread", "a roll", "milk", "cream"], ["dry", "dry", "wet", "wet"])
+    return classifier.DocumentClassifier(FakeEmbedder(4)).fit(
+        ["bread", "a roll", "milk", "cream"], ["dry", "dry", "wet", "wet"]
+    )
 
 
 @pytest.fixture
@@ -337,8 +356,8 @@ def trained_once(
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             texts, labels, ids = ([row[name] for row in rows] for name in ("text", column, "id"))
-            DocumentClassifier(encoder, multi_label=multi_label).fit(texts, labels, ids=ids).save(folder)
-    model = DocumentClassifier.load(folder)
+            classifier.DocumentClassifier(encoder, multi_label=multi_label).fit(texts, labels, ids=ids).save(folder)
+    model = classifier.DocumentClassifier.load(folder)
     model.embedder = encoder
     return model
 

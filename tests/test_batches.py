@@ -22,16 +22,21 @@ from classifier.reports import BatchReport, BatchRequest, Columns
 N_ROWS = 12
 
 
+@pytest.fixture(scope="module")
+def trained() -> DocumentClassifier:
+    """Train a model; tests must not change it."""
+    return DocumentClassifier(FakeEmbedder(name="fake:a")).fit(["moss", "turf", "ladle", "sieve"], list("ggkk"))
+
+
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_folder(trained: DocumentClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in a folder with an input and two versions of a model, two rows at a time."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr(batch, "BLOCK_ROWS", 2)
     monkeypatch.setitem(EMBEDDERS, "fake", Family(lambda name, options: FakeEmbedder(name=name.source)))  # noqa: ARG005
-    model = DocumentClassifier(FakeEmbedder(name="fake:a")).fit(["moss", "turf", "ladle", "sieve"], list("ggkk"))
     for version in "12":
-        model.save(tmp_path / "tools" / version)
+        trained.save(tmp_path / "tools" / version)
     Path("in.csv").write_text("id,text,note\n" + "".join(f"{row},words {row},é {row}\n" for row in range(N_ROWS)))
 
 

@@ -22,6 +22,7 @@ from classifier.prediction.cascade import CheapHalf
 from classifier.prediction.checking import settle
 from classifier.reading.documents import read_documents
 from classifier.reports import BatchReport, BatchRequest
+from classifier.storage.registry import Registry
 
 WORDS = {
     "garden": "moss rake soil hedge rose",
@@ -47,18 +48,15 @@ def model() -> DocumentClassifier:
     """Train on words that tell and vectors that do not."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingDataWarning)
-        return DocumentClassifier(FakeEmbedder()).fit(*drawn(900, 0))
+        return DocumentClassifier(FakeEmbedder(name="fake:a")).fit(*drawn(900, 0))
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def shelf(model: DocumentClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Store the same model where workflows find it."""
     monkeypatch.setitem(EMBEDDERS, "fake", Family(lambda name, options: FakeEmbedder(name=name.source)))  # noqa: ARG005
-    settings, source = Settings(tmp_path / "models"), tmp_path / "train.csv"
-    with source.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([["text", "label"], *zip(*drawn(900, 0), strict=True)])
-    workflows.train(source, settings, name="rooms", embedder="fake:a")
-    return settings
+    Registry(tmp_path / "models").add("rooms", model.save)
+    return Settings(tmp_path / "models")
 
 
 def written(path: Path, texts: list[str]) -> Path:

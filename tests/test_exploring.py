@@ -260,6 +260,7 @@ def test_too_few_documents_for_tsne(small_model: DocumentClassifier, tmp_path: P
         mapping.map_documents(folder, Settings(tmp_path), method="umap")
 
 
+@pytest.mark.process
 def test_a_job_computes_the_map(shelf: Settings, posts: Predictor) -> None:
     """It is found by its model, and when it is done the coordinates are there."""
     jobs, folder = Jobs(shelf), shelf.models_dir / "posts" / "1"
