@@ -48,15 +48,15 @@ if TYPE_CHECKING:
 
 N_REAL_ROWS, N_LIBRARY_ROWS = 120, 200
 LIBRARY_EMBEDDER = "lsa:64"
-LONGEST = ("test_docs", "test_static", "test_converted", "test_cli", "test_browser")
+LONGEST = ("test_docs", "test_killed_server", "test_converted", "test_review_page", "test_browser", "test_report_ui")
 ONE_AT_A_TIME = {"test_jobs", "test_train_jobs", "test_killed_server", "test_sessions"}  # start jobs, or wait for many
 MARKED = {
     "encoder": {
-        *("test_cli", "test_converted", "test_docs", "test_embedders", "test_engine", "test_every_embedder"),
+        *("test_converted", "test_docs", "test_embedders", "test_engine", "test_every_embedder"),
         *("test_poolings", "test_quiet", "test_static", "test_transformer", "test_vectors_workflow"),
     },
     "process": {
-        *("test_cache", "test_compression", "test_faults", "test_files", "test_jobs", "test_killed_server"),
+        *("test_cache", "test_cli", "test_compression", "test_faults", "test_files", "test_jobs", "test_killed_server"),
         *("test_parsing", "test_persistence", "test_recovery", "test_reviewing", "test_train_jobs", "test_exporting"),
     },
     "training": {

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import pytest
-from test_converted import tiny_encoder
 
 from classifier.embedding import engine
 from classifier.embedding.engine import (
@@ -136,34 +134,3 @@ def test_this_machine_is_known() -> None:
     if "flags" in flags:
         assert openvino_multiplies_bf16() == any(name in flags for name in ("avx512_bf16", "amx_bf16"))
     assert isinstance(torch_multiplies_bf16(), bool)
-
-
-SILENT = """
-import sys
-noticed = []
-STARTS = {"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
-def notice(event, arguments):
-    if event.startswith("socket.") or event in STARTS:
-        noticed.append((event, str(arguments)))
-sys.addaudithook(notice)
-from classifier import load_embedder
-embedder = load_embedder(sys.argv[1])
-assert embedder.encode(["a letter from the bank"]).any()
-print(noticed)
-print([name for name, module in sys.modules.items() if name.startswith("openvino_telemetry") and module is not None])
-"""
-
-
-def test_nothing_is_reported_to_anybody(tmp_path: Path) -> None:
-    """No socket is opened, no process started, no telemetry loaded, and nothing left at home but the cache folder."""
-    home = tmp_path / "home"
-    home.mkdir()
-    folder = tiny_encoder(tmp_path / "tiny")
-    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "CLASSIFIER_CACHE_DIR": str(home / "kept")}
-    command = [sys.executable, "-c", SILENT, str(folder)]
-    for _ in ("converting", "converted"):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, env=environment)
-        assert done.stderr == ""
-        assert done.stdout.splitlines() == ["[]", "[]"]
-        assert [path.name for path in home.iterdir()] == ["kept"]
-        assert sorted(path.name for path in (home / "kept").iterdir()) == ["encoders", "vectors.sqlite"]

@@ -23,8 +23,21 @@ ROOT = Path(__file__).parents[1]
 TEXTS = [text for texts in SMALL_TEXTS.values() for text in texts]
 LABELS = [label for label, texts in SMALL_TEXTS.items() for _ in texts]
 
-EMBED = """
-import json, sys
+NOTICE = """
+import sys
+noticed = []
+STARTS = {"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
+def notice(event, arguments):
+    if event.startswith("socket.") or event in STARTS:
+        noticed.append((event, str(arguments)))
+sys.addaudithook(notice)
+"""
+NOTHING = """
+assert not noticed, noticed
+assert not {name for name, module in sys.modules.items() if name.startswith("openvino_telemetry") and module}
+"""
+EMBED = f"""{NOTICE}
+import json
 from classifier import load_embedder
 from classifier.datamodels import EncoderOptions
 from classifier.embedding.contract import Recipe
@@ -35,7 +48,7 @@ for name, backend, precision in names:
         embedder, _ = embedder.fit(texts)
     assert embedder.encode([*texts, "", "half \\ud800"]).any(), name
     assert embedder.coverage(texts).all(), name
-"""
+{NOTHING}"""
 
 CLASSIFY = """
 import json, sys
@@ -60,13 +73,15 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep what is converted; empty at first."""
-    return tmp_path_factory.mktemp("cache")
+    """Keep what is converted in a home where nothing else is; empty at first."""
+    folder = tmp_path_factory.mktemp("home") / "cache"
+    folder.mkdir()
+    return folder
 
 
 def words_of(code: str, argument: object, cache_dir: Path) -> tuple[str, str, int]:
     """Run a fresh interpreter, where every warning is an error; return its output, complaints and exit code."""
-    environment = {**os.environ, "CLASSIFIER_CACHE_DIR": str(cache_dir)}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(cache_dir.parent), "CLASSIFIER_CACHE_DIR": str(cache_dir)}
     command = [sys.executable, "-W", "error", "-c", code, json.dumps(argument)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=ROOT, env=environment)
     return done.stdout, done.stderr, done.returncode
@@ -74,7 +89,11 @@ def words_of(code: str, argument: object, cache_dir: Path) -> tuple[str, str, in
 
 @pytest.mark.parametrize("use", ["first", "second"])
 def test_embedding_is_silent(use: str, sources: tuple[str, str], cache_dir: Path) -> None:
-    """Every family, on every engine, also where it is converted or distilled for the first time."""
+    """Every family, on every engine, also where it is converted or distilled for the first time.
+
+    Nor is anything said to somebody else: no socket is opened, no process started, no telemetry loaded, and nothing
+    left at home but the cache folder.
+    """
     encoder, words = sources
     converted = [
         (encoder, "openvino", "auto"),
@@ -91,6 +110,8 @@ def test_embedding_is_silent(use: str, sources: tuple[str, str], cache_dir: Path
     ]
     assert (cache_dir / "encoders").exists() is (use == "second")
     assert words_of(EMBED, [TEXTS, converted + (others if use == "first" else [])], cache_dir) == ("", "", 0)
+    assert [path.name for path in cache_dir.parent.iterdir()] == ["cache"]
+    assert {path.name for path in cache_dir.iterdir()} == {"encoders", "static", "word-vectors", "vectors.sqlite"}
 
 
 def test_distilling_is_silent_for_a_tokenizer_without_padding(
@@ -111,13 +132,16 @@ def test_training_and_predicting_are_silent(tmp_path: Path, sources: tuple[str, 
 
 
 def test_a_word_would_be_heard(cache_dir: Path) -> None:
-    """The tests above would notice a print, a warning and a log."""
+    """The tests above would notice a print, a warning, a log, a socket and a process."""
     printed = words_of("print('word')", None, cache_dir)
     logged = words_of("import logging; logging.warning('word')", None, cache_dir)
     warned = words_of("import warnings; warnings.warn('word')", None, cache_dir)
     assert printed == ("word\n", "", 0)
     assert logged == ("", "WARNING:root:word\n", 0)
     assert warned[2] == 1
+    assert words_of(f"{NOTICE}import socket; socket.socket().close(){NOTHING}", None, cache_dir)[2] == 1
+    assert words_of(f"{NOTICE}import subprocess; subprocess.run(['true']){NOTHING}", None, cache_dir)[2] == 1
+    assert words_of(f"{NOTICE}{NOTHING}", None, cache_dir) == ("", "", 0)
 
 
 def test_a_failed_conversion_leaves_logging_as_it_was(tmp_path: Path) -> None:
