@@ -48,7 +48,15 @@ if TYPE_CHECKING:
 
 N_REAL_ROWS, N_LIBRARY_ROWS = 120, 200
 LIBRARY_EMBEDDER = "lsa:64"
-LONGEST = ("test_docs", "test_killed_server", "test_converted", "test_review_page", "test_browser", "test_report_ui")
+LONGEST = (
+    "test_killed_server",
+    "test_recovery",
+    "test_docs",
+    "test_converted",
+    "test_review_page",
+    "test_browser",
+    "test_report_ui",
+)
 ONE_AT_A_TIME = {"test_jobs", "test_train_jobs", "test_killed_server", "test_sessions"}  # start jobs, or wait for many
 MARKED = {
     "encoder": {
