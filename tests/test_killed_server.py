@@ -61,7 +61,7 @@ def start_batch(page: Page, shelf: Settings) -> Job:
 
 def start_training(page: Page, shelf: Settings) -> Job:
     """Retrain."""
-    page.get_by_role("button", name="Retrain with 1 new correction").click()
+    page.get_by_role("button", name="Retrain with").click()
     return job_of(page, shelf)
 
 
@@ -81,9 +81,11 @@ def test_all_work_goes_on(browser: Browser, shelf: Settings, tmp_path: Path, see
         opened(browser, f"{server.address}/review?model={NAME}@1", []) as review,
     ):
         choose_strategy(review, "Unsure")
+        n_counted = press(review, rng.randrange(3, N_CORRECTIONS))
+        training.reload()  # which counts what was decided meanwhile
         starts = [lambda: start_batch(batch, shelf), lambda: start_training(training, shelf)]
         jobs = [start() for start in rng.sample(starts, 2)]
-        n_counted = press(review, rng.randrange(3, N_CORRECTIONS))
+        time.sleep(rng.uniform(0, 3))
         review.keyboard.press("Enter")
         time.sleep(rng.uniform(0, 0.2))
         kill(server)
