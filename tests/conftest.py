@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -85,6 +86,7 @@ MARKED = {
         *("test_review_page", "test_sessions", "test_ui"),
     },
 }
+MAIN = sys.modules["__main__"]
 collect_ignore = ["gated"]
 
 # A busy machine must not fail a property; what is drawn is the same every time, but for the thorough profile.
@@ -242,6 +244,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
     for name in ("HF_ENDPOINT", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    sys.modules["__main__"] = MAIN  # a page under AppTest takes its place, and spawned processes would run that page
 
 
 @pytest.fixture(scope="session")
