@@ -292,7 +292,10 @@ def _wait(child: int, reading: int, seconds: float | None) -> dict[str, Any]:
 
 def _serve() -> None:
     """Run what comes in, line by line."""
-    import pyarrow.parquet  # noqa: F401 # children shall find everything imported
+    import multiprocessing.synchronize  # noqa: F401 # children shall find everything imported, here and below
+
+    import pandas  # noqa: F401 # pyarrow looks for it where it writes
+    import pyarrow.parquet  # noqa: F401
     from fakes import FakeEmbedder
 
     EMBEDDERS["fake"] = Family(lambda name, options: FakeEmbedder(name=name.source))  # noqa: ARG005
