@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import functools
+import gc
 import hashlib
 import json
 import os
@@ -22,9 +24,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, hen
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ["CLASSIFIER_CACHE_DIR"] = cache_folder()
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = N_THREADS
+os.environ["LOKY_MAX_CPU_COUNT"] = N_THREADS
 
 import hypothesis
 import pytest
+import typer.main
+import typer.testing
 from fakes import GATE, FakeEmbedder
 from filelock import FileLock
 from hypothesis import HealthCheck
@@ -200,7 +205,8 @@ def predict_into(
 
 
 def pytest_configure() -> None:
-    """Keep temporary folders in memory: no test has to wait for a disk unless it asks for one."""
+    """Keep temporary folders in memory, where no test waits for a disk, and build the command line but once."""
+    typer.main.get_command = typer.testing._get_command = functools.cache(typer.main.get_command)
     if MEMORY is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
@@ -214,6 +220,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(mark)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Keep garbage collection from looking through all that was imported, time and again."""
+    gc.freeze()
 
 
 class ByFile(LoadFileScheduling):
@@ -410,6 +421,31 @@ def show_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
             return address
 
         yield show
+
+
+@pytest.fixture(scope="session")
+def component_manifests() -> list[Any]:
+    """Look once through the installed packages for components of pages."""
+    from streamlit.components.v2 import manifest_scanner
+
+    return manifest_scanner.scan_component_manifests()
+
+
+@pytest.fixture(scope="module")
+def light_pages(component_manifests: list[Any]) -> Iterator[None]:
+    """Spare pages under AppTest what they would do again and again among all that tests hold in memory.
+
+    Each would look through the installed packages, and through every object for garbage.
+    """
+    from streamlit.components.v2 import manifest_scanner
+
+    from classifier.ui import state
+
+    gc.freeze()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", lambda: component_manifests)
+        patch.setattr(state, "_spare_collections", lambda: None)
+        yield
 
 
 @pytest.fixture

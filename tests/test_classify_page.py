@@ -19,6 +19,8 @@ from classifier.ui import markup
 from classifier.workflows.corrections import last_corrections
 from classifier.workflows.files import MOST_FILES
 
+pytestmark = pytest.mark.usefixtures("light_pages")
+
 APP = str(Path(__file__).parents[1] / "streamlit_app.py")
 REFUND = "I sent the grinder back three weeks ago and still wait for my money. Please refund me."
 PARCEL = "Where is my parcel? The tracking says nothing since Tuesday."

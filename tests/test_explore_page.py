@@ -24,6 +24,8 @@ from classifier.workflows import exploring, lines, map_files, mapping
 from classifier.workflows.corrections import review_counts
 from classifier.workflows.opening import open_predictor
 
+pytestmark = pytest.mark.usefixtures("light_pages")
+
 ROOT = Path(__file__).parents[1]
 KINDS = ("grinder", "kettle", "coffee beans", "paper filter", "milk jug", "scales", "tamper", "cup")
 SECONDS_FOR_A_MAP = 90

@@ -30,6 +30,12 @@ CLASSES = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(
 )
 
 
+@pytest.fixture(autouse=True)
+def several_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train side by side, as users do and most tests do not."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "3")
+
+
 def clouds(n_per_class: list[int], spread: float = 0.6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return unit vectors around one centre per class, and their shuffled classes."""
     rng = np.random.default_rng(seed)

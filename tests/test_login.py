@@ -15,6 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from classifier.workflows.corrections import last_corrections
 
+pytestmark = pytest.mark.usefixtures("light_pages")
+
 APP = str(Path(__file__).parents[1] / "streamlit_app.py")
 AUTH = {"auth": {"redirect_uri": "https://classify.example.org/oauth2callback", "client_id": "x"}}
 

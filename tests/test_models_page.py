@@ -35,6 +35,8 @@ from classifier.reports import Columns
 from classifier.ui import card, comparison
 from classifier.workflows.exporting import JOBLIB_WARNING
 
+pytestmark = pytest.mark.usefixtures("light_pages")
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -268,6 +268,7 @@ def test_permuting_labels_permutes_the_head() -> None:
 def test_same_seed_same_head_for_any_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training twice, on all cores and on one, gives the same bits."""
     embeddings, y, texts = letters(120, [0.4, 0.1])
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "3")
     every = fit_multi_label(embeddings, y, texts=texts, seed=3)
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     assert cpu_count() == 1

@@ -25,6 +25,8 @@ from classifier.ui import report_charts, report_markup
 from classifier.workflows import inspecting
 from classifier.workflows.corrections import review_counts
 
+pytestmark = pytest.mark.usefixtures("light_pages")
+
 
 @pytest.fixture(scope="module")
 def models_dir(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Path:

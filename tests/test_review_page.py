@@ -24,6 +24,8 @@ from classifier.ui.review_session import ReviewSession, numbered_labels
 from classifier.workflows import corrections
 from classifier.workflows.reviewing import ReviewItem, ReviewQueue
 
+pytestmark = pytest.mark.usefixtures("light_pages")
+
 NAME = "tickets"
 
 

@@ -22,6 +22,8 @@ from classifier.storage.registry import Registry
 from classifier.ui import markup, uploads
 from classifier.ui.examples import choose_examples
 
+pytestmark = pytest.mark.usefixtures("light_pages")
+
 APP = str(Path(__file__).parents[1] / "streamlit_app.py")
 TICKET = "I sent the grinder back three weeks ago and still wait for my money. Please refund me."
 PAYLOAD = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> [x](javascript:alert(1)) **bold**"
