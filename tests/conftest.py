@@ -179,6 +179,16 @@ def write_table(
         parts.replace(target)
 
 
+def copy_rows(source: Path, target: Path, n_rows: int | None) -> Path:
+    """Copy the first rows of a CSV file, or all of them; return the copy."""
+    with (
+        source.open(encoding="utf-8", newline="") as rows,
+        target.open("w", encoding="utf-8", newline="") as stream,
+    ):
+        csv.writer(stream).writerows(islice(csv.reader(rows), n_rows and n_rows + 1))
+    return target
+
+
 def predict_into(
     model: DocumentClassifier,
     source: Path,
@@ -280,9 +290,7 @@ def library(shared_folder: Path) -> Path:
         if not folder.exists():
             settings = Settings(folder.with_name("library-to-be"))
             for name, file in (("tickets", "support_tickets.csv"), ("posts", "community_posts.csv")):
-                part = shared_folder / file
-                with (DATA / file).open(encoding="utf-8", newline="") as rows, part.open("w", newline="") as some:
-                    csv.writer(some).writerows(islice(csv.reader(rows), N_LIBRARY_ROWS + 1))
+                part = copy_rows(DATA / file, shared_folder / file, N_LIBRARY_ROWS)
                 workflows.train(part, settings, name=name, embedder=LIBRARY_EMBEDDER, multi_label=name == "posts")
             settings.models_dir.rename(folder)
     return folder

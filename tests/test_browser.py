@@ -32,6 +32,7 @@ from classifier.storage.registry import Registry
 
 pytestmark = pytest.mark.browser
 
+N_ROWS = 100
 TICKET = "I sent the grinder back three weeks ago and still wait for my money. Please refund me."
 
 
@@ -185,9 +186,11 @@ def test_a_batch_lives_on_without_its_page(
     page.get_by_role("link", name="Batch").click()
     page.get_by_role("heading", name="Batch").wait_for()
     choose(page, 0, "tickets@1 · promoted")
-    rows = "".join(f'{number},"{TICKET} {number}"\n' for number in range(300))
-    upload(page, f"{PAYLOADS[1]}.csv", f'id,text\n{rows}300,"{PAYLOAD.replace(chr(34), chr(34) * 2)}"\n301,too,many\n')
-    expect(page.get_by_text("The first of 302 rows")).to_be_visible()
+    rows = "".join(f'{number},"{TICKET} {number}"\n' for number in range(N_ROWS))
+    payload = PAYLOAD.replace(chr(34), chr(34) * 2)
+    rows += f'{N_ROWS},"{payload}"\n{N_ROWS + 1},too,many\n'
+    upload(page, f"{PAYLOADS[1]}.csv", f"id,text\n{rows}")
+    expect(page.get_by_text(f"The first of {N_ROWS + 2} rows")).to_be_visible()
     page.get_by_role("button", name="Start").click()
     page.wait_for_url("**/batch?*job=*")
     place = page.url
@@ -199,7 +202,7 @@ def test_a_batch_lives_on_without_its_page(
         again.on("request", lambda request: requested.append(request.url))
         again.goto(place)
         again.get_by_role("button", name="Download CSV").wait_for()
-        expect(again.get_by_text("301 rows answered")).to_be_visible()
+        expect(again.get_by_text(f"{N_ROWS + 1} rows answered")).to_be_visible()
         expect(again.get_by_role("heading", name="Rejected rows")).to_be_visible()
         found = {}
         for kind in ("CSV", "JSONL", "Parquet"):
@@ -216,11 +219,11 @@ def test_a_batch_lives_on_without_its_page(
         again.goto(f"{address}/batch?job=../../../etc/passwd")
         expect(again.get_by_test_id("stAlert")).to_contain_text("There is no job")
     lines = [json.loads(line) for line in found["JSONL"].decode().splitlines()]
-    assert [line["id"] for line in lines] == [str(number) for number in range(301)]
+    assert [line["id"] for line in lines] == [str(number) for number in range(N_ROWS + 1)]
     label = workflows.predict_text("tickets", f"{TICKET} 0", Settings(models_dir)).label
     assert lines[0]["predicted_label"] == label
     assert pq.read_table(io.BytesIO(found["Parquet"])).column("text").to_pylist() == [line["text"] for line in lines]
-    assert found["CSV"].count(b"\n") >= 302
+    assert found["CSV"].count(b"\n") >= N_ROWS + 2
     assert outside(requested) == set()
 
 

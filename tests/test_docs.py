@@ -1,19 +1,26 @@
 """What the documents say is run: every command, every snippet, every link."""
 
+import functools
 import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import copy_rows
+from places import scaled
 from typer.testing import CliRunner
 
 from classifier.cli import app
+from classifier.embedding import converted
+from classifier.embedding.runtime import Encoder
 
 ROOT = Path(__file__).parents[1]
+TICKETS = "support_tickets.csv"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "data").glob("*.md")])
 
 
@@ -24,16 +31,24 @@ def blocks(text: str, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder with the sample data, as a reader of the README has it."""
+    """Make a folder with the sample data, as a reader of the README has it; `make test` shortens the largest table."""
     folder = tmp_path_factory.mktemp("workspace")
     shutil.copytree(ROOT / "data", folder / "data")
+    copy_rows(ROOT / "data" / TICKETS, folder / "data" / TICKETS, scaled(200, None))
     (folder / "output").mkdir()
     return folder
 
 
+@pytest.fixture(scope="module")
+def opened_once() -> Callable[..., Encoder]:
+    """Open each converted encoder for all commands of this file, which users run in processes of their own."""
+    return functools.cache(converted.open_converted)
+
+
 @pytest.fixture
-def in_workspace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def in_workspace(workspace: Path, opened_once: Callable[..., Encoder], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in the workspace, with models in ``models``."""
+    monkeypatch.setattr(converted, "open_converted", opened_once)
     monkeypatch.chdir(workspace)
     monkeypatch.delenv("CLASSIFIER_MODELS_DIR", raising=False)
     return workspace

@@ -6,29 +6,26 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from page_session import PageSession, page_session, run_visits
-from serving import served
 
 from classifier import DocumentClassifier
 from classifier.storage.registry import Registry
 from classifier.ui import markup, state
 
-N_PEOPLE, N_TURNS = 8, 4
+N_PEOPLE, N_TURNS = 6, 3
 THINGS = ("a refund for the grinder", "a parcel that is late", "an invoice that is wrong", "a kettle that leaks")
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory, real_model: DocumentClassifier) -> Iterator[str]:
-    """Serve the page with the real model."""
-    folder = tmp_path_factory.mktemp("sessions")
-    Registry(folder / "models").add("tickets", real_model.save)
-    with served(folder / "models", folder / "log.txt") as place:
-        yield place
+@pytest.fixture
+def address(tmp_path: Path, real_model: DocumentClassifier, show_models: Callable[[Path], str]) -> str:
+    """Have the pages show the real model."""
+    Registry(tmp_path / "models").add("tickets", real_model.save)
+    return show_models(tmp_path / "models")
 
 
 def canary(number: int) -> str:
