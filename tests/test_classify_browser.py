@@ -147,7 +147,7 @@ def test_an_address_is_shared(browser: Browser, address: str, requested: list[st
     assert outside(requested) == set()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_a_narrow_screen_needs_no_sideways_scrolling(browser: Browser, address: str, scheme: str) -> None:
     """At 420 pixels, with an unsure answer and several files."""
     dark = scheme == "dark"
