@@ -62,6 +62,35 @@ def test_a_lock_on_a_file_that_was_removed_is_no_lock(tmp_path: Path, monkeypatc
         os.close(descriptor)
 
 
+def test_a_folder_that_is_removed_while_it_is_looked_for_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may have it when it is to be made, and end before it is looked at."""
+    path = tmp_path / "work" / "journal"
+    make, found = os.mkdir, []
+
+    def make_late(folder: Path, *mode: int) -> None:
+        if not found:
+            found.append(folder)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        make(folder, *mode)
+
+    monkeypatch.setattr(os, "mkdir", make_late)
+    os.close(locks.lock_file(path, "out"))
+    assert path.exists()
+
+
+def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    """Nothing is waited for that does not come."""
+    (tmp_path / "work").write_text("mine")
+    with pytest.raises(NotADirectoryError):
+        locks.lock_file(tmp_path / "work" / "journal", "out")
+    assert (tmp_path / "work").read_text() == "mine"
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError):
+        locks.lock_file(tmp_path / "link" / "journal", "out")
+
+
 def test_a_system_without_locks_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that cannot be had at all is no other run."""
 

@@ -35,11 +35,12 @@ def lock_file(path: Path, target: object) -> int:
         When the folder or the file cannot be made.
     """
     while True:
-        path.parent.mkdir(exist_ok=True)
+        with suppress(FileExistsError):  # it may be gone by now; opening tells
+            path.parent.mkdir()
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         except FileNotFoundError:  # another process ended just now, and removed the folder
-            if not path.parent.parent.is_dir():
+            if path.parent.is_symlink() or not path.parent.parent.is_dir():
                 raise
             continue
         except OSError:
