@@ -32,6 +32,7 @@ from classifier.workflows.jobs import (
     WAITING,
     Job,
     Jobs,
+    turn_of,
 )
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are ended by signals")
@@ -114,6 +115,20 @@ def test_a_batch_that_ended_early_goes_on(
     whole = predict(jobs, shelf, model="gated")
     assert ended(whole) == DONE
     assert (job.folder / "output.csv").read_bytes() == (whole.folder / "output.csv").read_bytes()
+
+
+def test_a_job_that_goes_on_may_have_a_shorter_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of processes begin anew some time; the one that is asked to stop is the one that runs now."""
+    monkeypatch.setattr("classifier.workflows.jobs._launch", lambda _: None)
+    jobs = Jobs(Settings(tmp_path))
+    folder = jobs.new_folder()
+    jobs.start(folder, "predict", "A batch", [])
+    (folder / "lock").write_text(f"{os.getpid()}1234\n")
+    asked = []
+    monkeypatch.setattr(os, "kill", lambda number, end: asked.append((number, end)))
+    with turn_of(folder) as job:
+        job.stop()
+    assert asked == [(os.getpid(), signal.SIGTERM)]
 
 
 def test_a_job_outlives_its_server(shelf: Settings, gate: Path) -> None:

@@ -231,7 +231,7 @@ def turn_of(folder: Path) -> Iterator[Job]:
     """
     held = _lock_soon(folder / _LOCK_FILE)
     try:
-        os.pwrite(held, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(held, f"{os.getpid():<20}\n".encode(), 0)  # as wide as any, so that nothing of an earlier one stays
         job = Jobs(Settings(folder.parent.parent)).find(folder.name)
         code = 1
         try:
