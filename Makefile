@@ -10,7 +10,7 @@ SAMPLE := models/tickets/1/manifest.json
 unexport PYTHONDONTWRITEBYTECODE # every process of the tests would compile everything anew
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
 WORKERS ?= auto
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS)
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --max-worker-restart 0 # a new one would wait for ever
 
 .PHONY: help setup run serve quick test test-all lint browser bench audit screenshots clean
 help: ## Show what can be made.
