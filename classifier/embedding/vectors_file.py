@@ -97,14 +97,17 @@ class VectorsWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        is_whole = False
         try:
             if kind is None:
                 with _one_sentence(self._path):
                     self._commit()
+                is_whole = True
         finally:
-            with suppress(OSError, ValueError):
-                self._file.close()
-            self._discard()
+            if not is_whole:
+                with suppress(OSError, ValueError):
+                    self._file.close()
+                self._discard()
 
     def write(self, ids: Sequence[str], texts: Sequence[str], embeddings: Embeddings) -> None:
         """Write one block; what is in memory is this block, or about 10,000 rows.
