@@ -15,8 +15,8 @@ import re
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -97,17 +97,12 @@ class VectorsWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        is_whole = False
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._discard, self._file.close)
             if kind is None:
                 with _one_sentence(self._path):
                     self._commit()
-                is_whole = True
-        finally:
-            if not is_whole:
-                with suppress(OSError, ValueError):
-                    self._file.close()
-                self._discard()
+                undo.pop_all()
 
     def write(self, ids: Sequence[str], texts: Sequence[str], embeddings: Embeddings) -> None:
         """Write one block; what is in memory is this block, or about 10,000 rows.
@@ -166,12 +161,11 @@ class VectorsWriter:
         if os.name == "posix":
             sync_path(self._target.parent)
 
-    def _discard(self) -> None:
+    def _discard(self, *ends: Callable[[], object]) -> None:
         """Remove what has not become the file."""
-        with suppress(OSError):
-            self._handle.close()
-        with suppress(OSError):
-            self._part.unlink()
+        for end in (*ends, self._handle.close, self._part.unlink):
+            with suppress(OSError, ValueError):
+                end()
 
 
 def read_contract(path: Path) -> EmbeddingContract:
