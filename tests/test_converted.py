@@ -463,6 +463,30 @@ def test_a_model_without_weights_cannot_be_compressed() -> None:
         compress_weights(ov.Model([ops.relu(start)], [start]))
 
 
+DROPPED_ELSEWHERE = """
+import signal, threading
+from classifier.embedding.engine import import_openvino
+from classifier.embedding.openvino_runtime import OpenVinoRuntime
+ov = import_openvino()
+from openvino import opset13 as ops
+start = ops.parameter([-1, 3], ov.Type.f32)
+opened = [OpenVinoRuntime(ov.Model([ops.relu(start)], [start]), "f32")]
+dropping = threading.Thread(target=opened.clear)
+dropping.start()
+dropping.join()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_encoder_that_another_thread_dropped_leaves_signals_alone() -> None:
+    """OpenVINO gives the thread that opens its plugin a stack for signals, and takes it away with the plugin."""
+    done = subprocess.run([sys.executable, "-c", DROPPED_ELSEWHERE], capture_output=True, text=True, check=True)
+    assert done.stdout == "interrupted\n"
+
+
 def test_int8_works_for_odd_sizes(tmp_path: Path) -> None:
     """Sizes that are no powers of two lose no more than others."""
     folder = str(tiny_encoder(tmp_path / "odd", hidden=30, intermediate=50))

@@ -16,7 +16,7 @@ from classifier.embedding.engine import (
     BACKENDS,
     PRECISIONS,
     choose_engine,
-    import_openvino,
+    openvino_core,
     openvino_multiplies_bf16,
     processor_name,
     torch_multiplies_bf16,
@@ -39,7 +39,7 @@ def no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
 def processor(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Let OpenVINO tell of another processor than this machine's: what it can do is the list's content."""
     capabilities: list[str] = []
-    monkeypatch.setattr(import_openvino().Core, "get_property", lambda *_: capabilities)
+    monkeypatch.setattr(openvino_core(), "get_property", lambda *_: capabilities)
     openvino_multiplies_bf16.cache_clear()
     yield capabilities
     openvino_multiplies_bf16.cache_clear()

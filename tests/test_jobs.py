@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ from classifier.errors import FileProblemError, UnknownJobError
 from classifier.prediction.batch import BLOCK_ROWS
 from classifier.storage.registry import Registry
 from classifier.workflows import batch_jobs
+from classifier.workflows import jobs as jobs_module
 from classifier.workflows.batch_jobs import RowFilter
 from classifier.workflows.corrections import feedback_of
 from classifier.workflows.jobs import (
@@ -27,6 +29,7 @@ from classifier.workflows.jobs import (
     FAILED,
     FOLDER,
     INTERRUPTED,
+    LOG_FILE,
     RUNNING,
     STOPPED,
     WAITING,
@@ -129,6 +132,27 @@ def test_a_job_that_goes_on_may_have_a_shorter_number(tmp_path: Path, monkeypatc
     with turn_of(folder) as job:
         job.stop()
     assert asked == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_a_job_that_begins_in_the_middle_of_a_look_is_not_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process may take the lock right behind the look at it."""
+    monkeypatch.setattr("classifier.workflows.jobs._launch", lambda folder: (folder / LOG_FILE).touch())
+    jobs = Jobs(Settings(tmp_path))
+    job = jobs.start(jobs.new_folder(), "predict", "A batch", [])
+    is_held = jobs_module._is_held
+
+    def begin_behind(lock: Path) -> bool:
+        before = is_held(lock)
+        running.enter_context(turn_of(job.folder))
+        return before
+
+    with ExitStack() as running:
+        with monkeypatch.context() as patch:
+            patch.setattr(jobs_module, "_is_held", begin_behind)
+            assert job.state == WAITING
+        assert job.state == RUNNING
 
 
 def test_a_job_outlives_its_server(shelf: Settings, gate: Path) -> None:

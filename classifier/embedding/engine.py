@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from classifier.errors import EmbedderError, lookup
 
@@ -19,7 +20,7 @@ BACKENDS = ("openvino", "torch")
 PRECISIONS = ("f32", "bf16", "int8")
 AUTO = "auto"
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-_importing = threading.Lock()
+_importing, _opening = threading.Lock(), threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,25 @@ def import_openvino() -> ModuleType:
     return openvino
 
 
+def openvino_core() -> Any:
+    """Return what OpenVINO compiles by: one for the whole process, that is never dropped.
+
+    Notes
+    -----
+    Each one opens plugins of its own, and the plugin for processors gives the thread that opens it a stack for signals.
+    Where another thread drops the plugin, the first one keeps a stack that is gone, and the next signal, as of Ctrl+C,
+    ends the process at once.
+    """
+    with _opening:
+        return _core()
+
+
+@cache
+def _core() -> Any:
+    """Open what OpenVINO compiles by."""
+    return import_openvino().Core()
+
+
 def usable_cores() -> int:
     """Return the number of processor cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -98,15 +118,14 @@ def usable_cores() -> int:
 def processor_name() -> str:
     """Return what the processor calls itself, or its architecture."""
     if _has_openvino():
-        return str(import_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME"))
+        return str(openvino_core().get_property("CPU", "FULL_DEVICE_NAME"))
     return platform.processor() or platform.machine()
 
 
 @cache
 def openvino_multiplies_bf16() -> bool:
     """Tell whether OpenVINO can multiply in bf16 here: AMX, or AVX-512 with bf16."""
-    core = import_openvino().Core()
-    return bool("BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @cache

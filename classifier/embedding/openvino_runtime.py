@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from classifier.embedding.contract import Embeddings
-from classifier.embedding.engine import import_openvino, openvino_multiplies_bf16, usable_cores
+from classifier.embedding.engine import import_openvino, openvino_core, openvino_multiplies_bf16, usable_cores
 from classifier.embedding.runtime import TokenIds
 from classifier.errors import EmbedderError
 
@@ -50,8 +50,7 @@ class OpenVinoRuntime:
         }
         if precision == "int8":
             options["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(quantization_group)
-        ov = import_openvino()
-        self._compiled = ov.Core().compile_model(model, "CPU", options)
+        self._compiled = openvino_core().compile_model(model, "CPU", options)
         self._process = os.getpid()
         self._idle: list[Any] = []
         self._lock = threading.Lock()

@@ -92,12 +92,13 @@ class Job:
         code = self.exit_code
         if code is not None:
             return DONE if code in _GOOD_CODES else STOPPED if code == _STOPPED_CODE else FAILED
+        had_started = (self.folder / _STARTED_FILE).exists()  # before the look at the lock: it may begin right behind
         if _is_held(self.folder / _LOCK_FILE):
             return RUNNING if (self.folder / _STARTED_FILE).exists() else WAITING
         if self.exit_code is not None:  # it ended between the two looks
             return self.state
         launched = (self.folder / LOG_FILE).stat().st_ctime if (self.folder / LOG_FILE).exists() else 0.0
-        is_new = not (self.folder / _STARTED_FILE).exists() and time.time() - launched < _LAUNCH_SECONDS
+        is_new = not had_started and time.time() - launched < _LAUNCH_SECONDS
         return WAITING if is_new else INTERRUPTED
 
     @property
