@@ -55,7 +55,7 @@ def tiny_encoder(
     hidden: int = 32,
     intermediate: int = 64,
     n_positions: int = 64,
-    n_layers: int = 2,
+    n_layers: int = 1,
     spread: float = 0.3,
     dtype: str = "float32",
     pieces: list[str] = PIECES,

@@ -20,7 +20,6 @@ from classifier.embedding import converted
 from classifier.embedding.runtime import Encoder
 
 ROOT = Path(__file__).parents[1]
-TICKETS = "support_tickets.csv"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "data").glob("*.md")])
 
 
@@ -31,10 +30,11 @@ def blocks(text: str, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder with the sample data, as a reader of the README has it; `make test` shortens the largest table."""
+    """Make a folder with the sample data, as a reader of the README has it; `make test` shortens the tables."""
     folder = tmp_path_factory.mktemp("workspace")
     shutil.copytree(ROOT / "data", folder / "data")
-    copy_rows(ROOT / "data" / TICKETS, folder / "data" / TICKETS, scaled(200, None))
+    for table in (ROOT / "data").glob("*.csv"):
+        copy_rows(table, folder / "data" / table.name, scaled(120, None))
     (folder / "output").mkdir()
     return folder
 

@@ -84,7 +84,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     known = sorted({word for text in TEXTS for word in text.split()})
     lines = [f"{word} {' '.join(f'{number:.6f}' for number in rng.standard_normal(8))}" for word in known]
     (folder / "words.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return {"encoder": str(tiny_encoder(folder / "tiny")), "words": str(folder / "words.txt")}
+    return {"encoder": str(tiny_encoder(folder / "tiny", n_layers=2)), "words": str(folder / "words.txt")}
 
 
 class Trained:

@@ -131,7 +131,7 @@ def test_the_own_pooling_by_name_is_the_same_encoder(backend: str) -> None:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a small transformer of two layers."""
-    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "tiny")
+    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "tiny", n_layers=2)
 
 
 def test_each_pooling_is_kept_by_itself(tmp_path: Path, tiny: Path) -> None:

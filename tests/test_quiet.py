@@ -81,7 +81,8 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words_of(code: str, argument: object, cache_dir: Path) -> tuple[str, str, int]:
     """Run a fresh interpreter, where every warning is an error; return its output, complaints and exit code."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(cache_dir.parent), "CLASSIFIER_CACHE_DIR": str(cache_dir)}
+    kept = {name: os.environ[name] for name in ("PATH", "OMP_NUM_THREADS")}
+    environment = kept | {"HOME": str(cache_dir.parent), "CLASSIFIER_CACHE_DIR": str(cache_dir)}
     command = [sys.executable, "-W", "error", "-c", code, json.dumps(argument)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=ROOT, env=environment)
     return done.stdout, done.stderr, done.returncode
