@@ -25,6 +25,7 @@ os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ["CLASSIFIER_CACHE_DIR"] = cache_folder()
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = N_THREADS
 os.environ["LOKY_MAX_CPU_COUNT"] = N_THREADS
+os.environ.pop("PYTHONUNBUFFERED", None)  # what tests start keeps its output first, as it does for users
 
 import hypothesis
 import pytest

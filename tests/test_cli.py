@@ -516,11 +516,21 @@ def test_version_of_a_process() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_behind_stdout_is_one_sentence() -> None:
-    """What cannot be printed is an error, not a traceback and not a success."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["models", "list"], ["predict", "gated", "-", "-o", "-"]])
+def test_a_full_disk_behind_stdout_is_one_sentence(
+    gated_shelf: Path, gate: Path, arguments: list[str], unbuffered: str
+) -> None:
+    """What cannot be printed is an error, not a traceback and not a success, whether or not Python keeps it first."""
+    gate.unlink()
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "classifier", "models", "list"], stdout=full, stderr=subprocess.PIPE, timeout=120
+            [sys.executable, "-m", "classifier", *arguments, "--models-dir", str(gated_shelf)],
+            input=b"text\na parcel\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            timeout=120,
         )
     assert done.returncode == 1
     assert done.stderr.startswith(b"error: standard output: it cannot be written (No space left on device)")

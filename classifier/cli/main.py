@@ -105,6 +105,7 @@ def main() -> None:
                 sys.exit(EXIT_INTERRUPTED)
             if not _was_told(error):
                 raise
+            _drop_unwritten()
             sys.exit(EXIT_MISTAKE)
 
 
@@ -114,13 +115,19 @@ def _leave() -> None:
     os._exit(EXIT_INTERRUPTED)
 
 
+def _drop_unwritten() -> None:
+    """Forget what could not be printed: Python would try again at exit, fail, and show that in its own way."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _was_told(error: BaseException) -> bool:
     """Say a mistake that a user can mend in one sentence; anything else is a bug."""
-    if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    elif isinstance(error, ClassifierError):
+    if isinstance(error, ClassifierError):
         say(f"error: {error}")
-    elif isinstance(error, OSError):
+    elif isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         say(f"error: {error.filename or 'a file'}: {error.strerror or error}; check the path and its permissions.")
     return isinstance(error, ClassifierError | OSError)
 
