@@ -101,6 +101,11 @@ def test_as_many_checks_as_it_takes(share: float, tolerance: float, rate: float)
         assert share * rate > 0.9 * tolerance
 
 
+def test_at_least_a_hundredth_of_many_cheap_answers_is_checked() -> None:
+    """However generous the tolerance; of few answers at least 500 are."""
+    assert [n_to_check(1_000_000, share, 0.9) for share in (1, 0.5, 0.25, 0.01)] == [10_000, 5000, 2500, 500]
+
+
 def test_a_stored_curve_comes_back() -> None:
     """What is stored is JSON, and gives the same curve."""
     curve = agreement_curve(*drawn(300), scale=2.5)
