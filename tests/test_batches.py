@@ -14,6 +14,7 @@ from classifier import DocumentClassifier, workflows
 from classifier.datamodels import ReviewPolicy, Settings
 from classifier.embedding.embedders import EMBEDDERS, Family
 from classifier.errors import OutputError, UnfinishedRunError
+from classifier.memory import peak_memory_bytes
 from classifier.prediction import batch
 from classifier.prediction.batch import StoppedError
 from classifier.prediction.journal import unfinished_folder
@@ -163,3 +164,11 @@ def test_stopping_before_the_first_block_leaves_nothing(tmp_path: Path) -> None:
     stopped(tmp_path, 0)
     assert not unfinished_folder(Path("out.csv")).exists()
     assert run(tmp_path).n_rows_before == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system tells its own figure nowhere else")
+def test_the_memory_that_is_told_is_what_the_system_counted() -> None:
+    """In bytes, whatever unit the system counts in."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    counted = 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    assert peak_memory_bytes() == pytest.approx(counted, rel=0.05)
