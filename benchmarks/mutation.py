@@ -7,8 +7,9 @@
 `OUT` holds ``tests.xml``, which tells how long each test takes; ``.coverage``, which tells which tests run which line,
 is read from the current folder. A defect is a wrong comparison, a swapped argument, a skipped check, a wrong number, a
 negation that is gone, ``and`` for ``or``, or another sign. Each one is put into a copy of the tree, and the tests that
-run its line are run, the quickest first, until one fails. With ``--others`` the tests of another checkout (those of
-before a change) are run instead, on the defects that a report of this script says were missed.
+run its line are run, the quickest first, until one fails; at the end, those tests run without a defect, too. With
+``--others`` the tests of another checkout (those of before a change) are run instead, on the defects that a report of
+this script says were missed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Queue
 
@@ -241,6 +242,19 @@ def failing_test(folder: Path, defect: Defect, tests: list[str]) -> str:
     return failed[0].split(" - ")[0]
 
 
+def without_defect(folder: Path, verdicts: list[Verdict]) -> list[Verdict]:
+    """Run the tests that found something on the sound tree, too; those that fail there have found nothing."""
+    named = {one.found_by: one.found_by.partition(" ")[2] for one in verdicts}
+    tests = sorted({name for name in named.values() if "::" in name})
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    done = subprocess.run(command, check=False, cwd=folder, env=environment, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    failing = {line.split(" - ")[0].partition(" ")[2] for line in lines}
+    print(f"control: {len(tests) - len(failing)} of {len(tests)} tests pass without a defect", *failing)
+    return [replace(one, found_by="") if named[one.found_by] in failing else one for one in verdicts]
+
+
 def main() -> None:
     """Draw, try, count."""
     parser = argparse.ArgumentParser(description="Seed defects and see whether the tests find them.")
@@ -276,6 +290,7 @@ def main() -> None:
 
     with ThreadPoolExecutor(2) as pool:
         verdicts = list(pool.map(judged, chosen))
+    verdicts = without_defect(places.queue[0], verdicts)
     arguments.report.write_text(json.dumps([asdict(one) for one in verdicts], indent=1))
     print(f"{sum(bool(one.found_by) for one in verdicts)} of {len(verdicts)} found")
     while not places.empty():
