@@ -54,3 +54,15 @@ def test_nothing_is_shown_where_nobody_asked(capsys: pytest.CaptureFixture[str])
         bar.update()
         step("one")
     assert capsys.readouterr() == ("", "")
+
+
+def test_steps_are_counted_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal each step is shown when it begins, under the title of all, without a share."""
+    stream = Terminal()
+    monkeypatch.setattr(progress.sys, "stderr", stream)
+    with steps_shown("training", shown=True) as step:
+        step("racing heads")
+        assert stream.getvalue().endswith("training: step 1, 00:00, racing heads")
+        step("measuring")
+        assert stream.getvalue().rstrip().endswith("training: step 2, 00:00, measuring")
+    assert "%" not in stream.getvalue()
