@@ -51,6 +51,7 @@ def test_training_measures_a_curve() -> None:
     sizes = [point.n_documents for point in fit.learning_curve]
     assert sizes == sorted(sizes)
     assert sizes[-1] == (fit.folds != 0).sum()
+    assert min(point.accuracy for point in fit.learning_curve) >= 0.7
     assert fit.learning_curve[-1].accuracy >= 0.9
     first = fit.folds == 0
     accuracy = (fit.held_out_proba[first].argmax(axis=1) == y[first]).mean()

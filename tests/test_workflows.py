@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeEmbedder
 
-from classifier import load, workflows
+from classifier import DocumentClassifier, load, workflows
 from classifier.datamodels import Settings
 from classifier.embedding.embedders import EMBEDDERS, Family
 from classifier.errors import (
@@ -25,7 +25,9 @@ from classifier.errors import (
     UnknownNameError,
 )
 from classifier.reports import BatchRequest, Columns, TrainingReport
+from classifier.storage.registry import Registry
 from classifier.terminal import training_lines
+from classifier.workflows.models import losses
 
 EMBEDDER = "fake:a"
 ROWS = [
@@ -310,6 +312,17 @@ def test_promoting_and_deleting_need_a_version(shelf: Settings, reference: str) 
         with pytest.raises(RegistryError, match="does not name one version; write NAME@VERSION"):
             verb(reference, shelf)
     assert len(workflows.list_models(shelf)) == 1
+
+
+def test_a_deletion_says_what_stays(shelf: Settings, tiny_model: DocumentClassifier) -> None:
+    """Other versions of the name, or nothing of it; other names have nothing to do with it."""
+    for name, n_versions in (("garage", 3), ("attic", 1), ("cellar", 2)):
+        for _ in range(n_versions):
+            Registry(shelf.models_dir).add(name, tiny_model.save)
+    told = {model.reference: losses(model, shelf).partition("; ")[2] for model in workflows.list_models(shelf)}
+    assert told["garage@2"] == "2 other versions of garage stay."
+    assert told["attic@1"] == "it is the only version, so that the name attic goes, too."
+    assert told["cellar@2"] == "1 other version of cellar stays."
 
 
 def test_equal_seeds_make_equal_models(shelf: Settings) -> None:
