@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -167,8 +169,14 @@ def test_stopping_before_the_first_block_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system tells its own figure nowhere else")
-def test_the_memory_that_is_told_is_what_the_system_counted() -> None:
-    """In bytes, whatever unit the system counts in."""
+def test_the_memory_that_is_told_is_what_the_system_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bytes, whatever unit the system counts in: Linux in units of 1,024 bytes, macOS in bytes."""
+    import resource
+
     status = Path("/proc/self/status").read_text(encoding="ascii")
     counted = 1024 * int(status.partition("VmHWM:")[2].split()[0])
     assert peak_memory_bytes() == pytest.approx(counted, rel=0.05)
+    monkeypatch.setattr(resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=1000))
+    assert peak_memory_bytes() == 1_024_000
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert peak_memory_bytes() == 1000
